@@ -1,0 +1,227 @@
+"""Turns impressions and events into timelines with requests as cut positions."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from beam_jobs import common, log_shards
+from beam_jobs.kernels import timelines
+from tfmm.identity import read_secret
+from tfmm.records.example import Value, encode
+from tfmm.records.index import ItemIndex
+from tfmm.records.manifest import read_manifest, write_manifest, writing
+from tfmm.records.spec import RequestSpec
+from tfmm.records.split import SPLITS
+from tfmm.records.tfrecord import write_records
+from tfmm.records.timeline import KIND, TEXT, Column, columns
+from tfmm.records.vocabularies import Vocabularies
+from tfmm.schema import Schema
+
+
+def run(
+    schema: str,
+    index: str,
+    vocabularies: str,
+    output: str,
+    key_file: str | None = None,
+    pipeline_args: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Writes `train`, `validation` and `test` timelines; returns their manifest.
+
+    Args:
+        schema: Path of the schema file.
+        index: Folder of the item index.
+        vocabularies: Folder of the vocabularies, for the request's spec.
+        output: Folder of the timelines.
+        key_file: File of the user hash key; the variable `TFMM_USER_KEY` otherwise.
+        pipeline_args: Flags for Beam.
+    """
+    shop = Schema.from_yaml(schema)
+    items = ItemIndex.open(index)
+    spec = Vocabularies.open(vocabularies, items).spec
+    secret = read_secret(key_file)
+    with writing(output) as tmp:
+        for part in SPLITS:
+            (tmp / part).mkdir()
+        pipeline = beam.Pipeline(options=common.options(pipeline_args))
+        logs, letters = pipeline | log_shards.ReadLogs(shop, index, secret)
+        _ = logs | "Timelines" >> beam.ParDo(_WriteShard(shop, spec, str(tmp)))
+        _ = letters | common.WriteDeadLetters(tmp)
+        found = common.finished(pipeline)
+        parts = {part: _part_counts(found, part) for part in SPLITS}
+        for part in SPLITS:
+            write_manifest(
+                tmp / part,
+                kind=KIND,
+                counts=parts[part],
+                index=items.stamp(),
+                spec=spec.to_dict(),
+            )
+        write_manifest(
+            tmp,
+            kind="timeline_sets",
+            counts=common.table_counts(found, "impressions"),
+            events=common.table_counts(found, "events"),
+            users=common.table_counts(found, "users"),
+            parts=parts,
+            index=items.stamp(),
+        )
+    return read_manifest(output)
+
+
+def _part_counts(found: dict[str, int], part: str) -> dict[str, int]:
+    names = ("timelines", "requests", "impressions", "positives")
+    counts = {name: found.get(f"{part}:{name}", 0) for name in names}
+    return {"written": counts["impressions"], **counts}
+
+
+class _WriteShard(beam.DoFn):
+    def __init__(self, schema: Schema, spec: RequestSpec, folder: str) -> None:
+        self._schema, self._spec, self._folder = schema, spec, folder
+
+    def process(self, group: tuple[int, Iterable[tuple[str, bytes]]]) -> Iterator[None]:
+        number, chunks = group
+        shard, _ = log_shards.load(chunks, self._schema, self._spec.event_types)
+        common.count("impressions:dropped:request_too_long", shard.requests.cut)
+        common.count("events:dropped:repeated", shard.events.repeated)
+        lag = int(self._schema.history.lag_seconds * 1_000_000)
+        spans = timelines.cuts(shard.requests, shard.events, lag)
+        for code, part in timelines.part_names():
+            chosen = np.flatnonzero(shard.requests.part == code)
+            records = list(_records(shard, chosen, spans, self._spec, part))
+            name = f"timelines-{number:05d}-of-{common.SHARDS:05d}.tfrecord"
+            write_records(Path(self._folder) / part / name, records)
+            common.count(f"{part}:timelines", len(records))
+        yield None
+
+
+def _records(
+    shard: log_shards.LogShard,
+    chosen: np.ndarray,
+    spans: tuple[np.ndarray, np.ndarray],
+    spec: RequestSpec,
+    part: str,
+) -> Iterator[bytes]:
+    """One record for every user with a chosen request."""
+    requests, events = shard.requests, shard.events
+    shown = _shown_columns(requests.impressions, spec)
+    people = _user_columns(shard.users, spec)
+    users, firsts = np.unique(requests.user[chosen], return_index=True)
+    for user, own in zip(users.tolist(), np.split(chosen, firsts[1:]), strict=True):
+        starts = np.maximum(spans[0][own], spans[1][own] - spec.max_history)
+        first, last = int(starts.min()), int(spans[1][own].max())
+        places = np.concatenate(
+            [np.arange(requests.first[r], requests.first[r + 1]) for r in own]
+        )
+        record: dict[str, Value] = {
+            "user": np.array([user]),
+            "event_item": events.item[first:last],
+            "event_type": events.type[first:last],
+            "event_time": events.time[first:last],
+            "request_time": requests.time[own],
+            "request_start": starts - first,
+            "request_cut": spans[1][own] - first,
+            "request_items": np.diff(requests.first)[own],
+        }
+        for column in columns(spec):
+            if column.per == "item":
+                record[column.name] = _taken(shown[column.name], places)
+            elif column.name not in record and column.per == "request":
+                record[column.name] = _taken(
+                    shown[column.name], requests.first[:-1][own]
+                )
+            elif column.name not in record and column.per == "user":
+                record[column.name] = people(column, user)
+        common.count(f"{part}:requests", len(own))
+        common.count(f"{part}:impressions", len(places))
+        common.count(
+            f"{part}:positives",
+            int(np.asarray(record[f"label_{spec.labels[0]}"]).sum()),
+        )
+        yield encode(record)
+
+
+def _taken(values: np.ndarray | list[bytes], places: np.ndarray) -> Value:
+    if isinstance(values, np.ndarray):
+        return values[places]
+    return [values[place] for place in places]
+
+
+def _shown_columns(
+    impressions: pa.Table, spec: RequestSpec
+) -> dict[str, np.ndarray | list[bytes]]:
+    """The columns of impressions by the names that records give them."""
+    found = {}
+    for column in columns(spec):
+        if column.per == "item" or column.name.startswith("context_"):
+            role = _role(column.name)
+            found[column.name] = _values(impressions[role].combine_chunks(), column)
+    return found
+
+
+def _role(name: str) -> str:
+    for prefix, role in (
+        ("label_", "label:"),
+        ("candidate_", "features:"),
+        ("context_", "context:"),
+    ):
+        if name.startswith(prefix):
+            return role + name.removeprefix(prefix)
+    return name
+
+
+def _values(values: pa.Array, column: Column) -> np.ndarray | list[bytes]:
+    if column.type == TEXT:
+        return [text.encode() for text in pc.fill_null(values, "").to_pylist()]
+    kind = np.int64 if column.type == "int64" else np.float32
+    return pc.fill_null(values, 0).to_numpy(zero_copy_only=False).astype(kind)
+
+
+def _user_columns(users: pa.Table | None, spec: RequestSpec) -> Any:
+    """A function from (column, user) to the user's value; missing is empty or 0."""
+    place = (
+        {}
+        if users is None
+        else {user: i for i, user in enumerate(users["user"].to_pylist())}
+    )
+    values = (
+        {}
+        if users is None
+        else {
+            feature.tensor: _values(
+                users[f"features:{feature.name}"].combine_chunks(),
+                Column(
+                    feature.tensor,
+                    "user",
+                    TEXT if feature.kind == "categorical" else "float32",
+                ),
+            )
+            for feature in spec.of_scope("user")
+        }
+    )
+
+    def value(column: Column, user: int) -> Value:
+        if user not in place:
+            return [b""] if column.type == TEXT else np.zeros(1, np.float32)
+        return _taken(values[column.name], np.array([place[user]]))
+
+    return value
+
+
+def _arguments() -> Any:
+    arguments = common.parser(__doc__)
+    arguments.add_argument("--schema", required=True, help="the schema file")
+    arguments.add_argument("--index", required=True, help="folder of the item index")
+    arguments.add_argument("--vocabularies", required=True, help="their folder")
+    arguments.add_argument("--output", required=True, help="folder of the timelines")
+    arguments.add_argument("--key_file", help="file of the user hash key")
+    return arguments
+
+
+if __name__ == "__main__":
+    common.main(_arguments(), run)

@@ -1,0 +1,1 @@
+"""What the jobs compute, in numpy and pyarrow, without Beam."""

@@ -1,0 +1,263 @@
+"""From one shard's impressions and events to timelines with requests as cuts."""
+
+import dataclasses
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tfmm.records.split import (
+    SPLITS,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    global_time,
+    per_user_last_fraction,
+)
+from tfmm.schema import GlobalTime, Schema
+
+
+@dataclasses.dataclass(frozen=True)
+class Requests:
+    """All requests of a shard, ordered by (user, time, request id).
+
+    Args:
+        user: int64 `[R]`.
+        time: int64 `[R]`, microseconds.
+        part: int8 `[R]`: 0 train, 1 validation, 2 test.
+        first: int64 `[R + 1]`: request `r` owns impressions `first[r]:first[r + 1]`.
+        impressions: Kept impressions, ordered by request, then place in the list.
+        cut: Number of impressions cut because a request had too many.
+    """
+
+    user: np.ndarray
+    time: np.ndarray
+    part: np.ndarray
+    first: np.ndarray
+    impressions: pa.Table
+    cut: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Events:
+    """All behaviours of a shard, ordered by (user, time, type, row).
+
+    Args:
+        user: int64 `[E]`.
+        time: int64 `[E]`, microseconds.
+        type: int64 `[E]`, codes from 2.
+        item: int64 `[E]`, catalog rows.
+        repeated: Number of exact repetitions left out.
+    """
+
+    user: np.ndarray
+    time: np.ndarray
+    type: np.ndarray
+    item: np.ndarray
+    repeated: int
+
+
+def event_types(schema: Schema, seen: set[str]) -> tuple[str, ...]:
+    """All event types in a fixed order: type `i` has code `i + 2`."""
+    label = {schema.history.label} if schema.history.label else set()
+    return tuple(sorted(seen | label))
+
+
+def requests_of(impressions: pa.Table, schema: Schema) -> Requests:
+    """Groups impressions into requests and applies the split rule.
+
+    A request is one request id of one user, or without ids one user's impressions of
+    one moment. A request's time is its first impression's.
+
+    Args:
+        impressions: Columns `user`, `item` (rows), `time`, `source` (int64, file and
+            row, for a total order) and the schema's optional roles.
+        schema: Gives request ids, limits and the split rule.
+    """
+    user, time = _int64(impressions["user"]), _int64(impressions["time"])
+    key = _codes(impressions["request"]) if schema.impressions.request else time
+    time = _first_time(user, key, time)
+    place = (
+        _number(impressions["position"])
+        if schema.impressions.position
+        else np.zeros(len(user))
+    )
+    order = np.lexsort((_int64(impressions["source"]), place, key, time, user))
+    user, time, key = user[order], time[order], key[order]
+    new = _changes(user, time, key)
+    number = np.cumsum(new) - 1
+    rank = np.arange(len(user)) - np.flatnonzero(new)[number] if len(user) else number
+    kept = rank < schema.requests.max_items
+    counts = np.bincount(number[kept], minlength=int(new.sum()))
+    return Requests(
+        user=user[new],
+        time=time[new],
+        part=_split(user[new], time[new], schema),
+        first=np.r_[0, np.cumsum(counts)],
+        impressions=impressions.take(pa.array(order[kept])),
+        cut=int((~kept).sum()),
+    )
+
+
+def events_of(
+    impressions: pa.Table,
+    events: pa.Table | None,
+    schema: Schema,
+    types: tuple[str, ...],
+) -> Events:
+    """Positives of impressions and the events table, as one ordered sequence.
+
+    Exact repetitions (user, time, type, item) count once.
+    """
+    columns: list[tuple[np.ndarray, ...]] = []
+    label = schema.history.label
+    if label is not None:
+        positive = _number(impressions[f"label:{label}"]) > 0
+        chosen = impressions.filter(pa.array(positive))
+        code = np.full(chosen.num_rows, types.index(label) + 2)
+        columns.append(_event_columns(chosen, code))
+    if events is not None and events.num_rows:
+        known = pa.array(types, pa.string())
+        code = _int64(pc.add(pc.index_in(events["type"], value_set=known), 2))
+        columns.append(_event_columns(events, code))
+    if not columns:
+        empty = np.zeros(0, np.int64)
+        return Events(empty, empty, empty, empty, 0)
+    user, time, kind, item = map(np.concatenate, zip(*columns, strict=True))
+    order = np.lexsort((item, kind, time, user))
+    user, time, kind, item = user[order], time[order], kind[order], item[order]
+    new = _changes(user, time, kind, item)
+    return Events(user[new], time[new], kind[new], item[new], int((~new).sum()))
+
+
+def cuts(requests: Requests, events: Events, lag: int) -> tuple[np.ndarray, np.ndarray]:
+    """For every request, the span of events in its history.
+
+    An event is in the history if it is the same user's and strictly earlier than the
+    request's time less the lag.
+
+    Args:
+        requests: The requests.
+        events: The events.
+        lag: Microseconds.
+
+    Returns:
+        Start of the user's events and end of the history, int64 `[R]` each.
+    """
+    start = np.searchsorted(events.user, requests.user, "left")
+    end = _search(events.user, events.time, requests.user, requests.time - lag)
+    return start, np.maximum(start, end)
+
+
+def train_ends(requests: Requests) -> dict[int, int]:
+    """Per user, the first moment that is not training any more.
+
+    Users without such a moment are absent.
+    """
+    later = requests.part != TRAIN
+    users, first = np.unique(requests.user[later], return_index=True)
+    times = requests.time[later][first]
+    return dict(zip(users.tolist(), times.tolist(), strict=True))
+
+
+def in_training(events: Events, requests: Requests, schema: Schema) -> np.ndarray:
+    """Which events belong to training under the split rule: bool `[E]`."""
+    if isinstance(schema.split, GlobalTime):
+        return events.time < first_known(schema.split)
+    ends = train_ends(requests)
+    limit = np.array(
+        [ends.get(user, np.iinfo(np.int64).max) for user in events.user.tolist()],
+        np.int64,
+    )
+    return events.time < limit
+
+
+def first_known(split: GlobalTime) -> int:
+    """The first moment after training, in microseconds."""
+    moments = [split.validation_from, split.test_from]
+    return min(microseconds(moment) for moment in moments if moment is not None)
+
+
+def microseconds(moment: object) -> int:
+    """A schema's moment (a date, or seconds since 1970) in microseconds."""
+    if isinstance(moment, int):
+        return moment * 1_000_000
+    return pc.cast(pa.scalar(moment), pa.timestamp("us")).value
+
+
+def part_names() -> tuple[tuple[int, str], ...]:
+    """Code and name of every split."""
+    return tuple(zip((TRAIN, VALIDATION, TEST), SPLITS, strict=True))
+
+
+def _split(user: np.ndarray, time: np.ndarray, schema: Schema) -> np.ndarray:
+    rule = schema.split
+    if isinstance(rule, GlobalTime):
+        validation = rule.validation_from
+        return global_time(
+            time,
+            None if validation is None else microseconds(validation),
+            microseconds(rule.test_from),
+        )
+    return per_user_last_fraction(
+        user, time, rule.test_fraction, rule.validation_fraction
+    )
+
+
+def _first_time(user: np.ndarray, key: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """The earliest time among the rows of the same user and key."""
+    order = np.lexsort((time, key, user))
+    new = _changes(user[order], key[order])
+    first = time[order][new][np.cumsum(new) - 1]
+    result = np.empty_like(time)
+    result[order] = first
+    return result
+
+
+def _search(
+    user: np.ndarray, time: np.ndarray, wanted_user: np.ndarray, wanted: np.ndarray
+) -> np.ndarray:
+    """Where (wanted_user, wanted) would go, left, in arrays ordered by both."""
+    moments = np.unique(np.concatenate([time, wanted]))
+    width = np.int64(len(moments) + 1)
+    people = np.unique(np.concatenate([user, wanted_user]))
+
+    def joint(of_user: np.ndarray, of_time: np.ndarray) -> np.ndarray:
+        return np.searchsorted(people, of_user) * width + np.searchsorted(
+            moments, of_time
+        )
+
+    return np.searchsorted(joint(user, time), joint(wanted_user, wanted), "left")
+
+
+def _changes(*columns: np.ndarray) -> np.ndarray:
+    """True where any of the columns differs from the row before."""
+    new = np.ones(len(columns[0]), bool)
+    if len(new):
+        new[1:] = False
+        for column in columns:
+            new[1:] |= column[1:] != column[:-1]
+    return new
+
+
+def _event_columns(table: pa.Table, code: np.ndarray) -> tuple[np.ndarray, ...]:
+    return (
+        _int64(table["user"]),
+        _int64(table["time"]),
+        code.astype(np.int64),
+        _int64(table["item"]),
+    )
+
+
+def _int64(column: pa.ChunkedArray) -> np.ndarray:
+    return column.to_numpy().astype(np.int64, copy=False)
+
+
+def _number(column: pa.ChunkedArray) -> np.ndarray:
+    return pc.fill_null(column, 0.0).to_numpy()
+
+
+def _codes(column: pa.ChunkedArray) -> np.ndarray:
+    """Text as integers in the text's order."""
+    values = column.to_numpy()
+    return np.unique(values, return_inverse=True)[1].astype(np.int64)

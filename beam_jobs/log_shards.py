@@ -1,0 +1,148 @@
+"""The logs, users hashed, grouped so that one shard has a user's whole log."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from beam_jobs import common
+from beam_jobs.kernels import timelines
+from tfmm.identity import user_keys
+from tfmm.schema import Schema
+
+TABLES = ("impressions", "events", "users")
+DEFAULT_TYPE = "view"
+
+
+@dataclasses.dataclass(frozen=True)
+class LogShard:
+    """The log of one shard's users: requests, events and user features.
+
+    Args:
+        requests: The requests, with the split rule applied.
+        events: The behaviours.
+        users: The users' features by key, at most one row a user; `None` without.
+    """
+
+    requests: timelines.Requests
+    events: timelines.Events
+    users: pa.Table | None
+
+
+class ReadLogs(beam.PTransform):
+    """All logs -> `(shard, [(table, ipc)])`, and dead letters under `DEAD`.
+
+    Args:
+        schema: The schema.
+        index: Folder of the item index.
+        secret: Key of the user hashes.
+    """
+
+    def __init__(self, schema: Schema, index: str | Path, secret: bytes) -> None:
+        super().__init__()
+        self._schema, self._index, self._secret = schema, index, secret
+
+    def expand(self, begin: beam.pvalue.PBegin) -> Any:
+        """Reads, hashes and groups."""
+        placed, letters = [], []
+        for name in TABLES:
+            if getattr(self._schema, name) is None:
+                continue
+            read = begin | common.ReadTable(self._schema, name)
+            placed.append(
+                read.chunks
+                | f"Hash {name}" >> beam.ParDo(_Place(name, self._index, self._secret))
+            )
+            letters.append(read[common.DEAD])
+        grouped = placed | "All logs" >> beam.Flatten() | "By user" >> beam.GroupByKey()
+        return grouped, letters | "Log letters" >> beam.Flatten()
+
+
+class _Place(common.WithIndex):
+    """Chunks -> (shard, (table, ipc)) with hashed users and catalog rows."""
+
+    def __init__(self, name: str, index: str | Path, secret: bytes) -> None:
+        super().__init__(index)
+        self._name, self._secret = name, secret
+
+    def process(self, chunk: bytes) -> Iterator[tuple[int, tuple[str, bytes]]]:
+        table = common.to_table(chunk)
+        role = "id" if self._name == "users" else "user"
+        keys = self._keys(table[role].combine_chunks())
+        table = table.drop_columns(role).append_column("user", pa.array(keys))
+        if "item" in table.column_names:
+            rows = self.index.rows_of(table["item"]).astype(np.int64)
+            table = table.drop_columns("item").append_column("item", pa.array(rows))
+        for shard, part in common.by_shard(table, keys, common.SHARDS):
+            yield shard, (self._name, common.to_bytes(part))
+
+    def _keys(self, users: pa.Array) -> np.ndarray:
+        encoded = users.dictionary_encode()
+        keys = user_keys(encoded.dictionary.to_pylist(), self._secret)
+        return keys[encoded.indices.to_numpy()]
+
+
+def load(
+    chunks: Iterable[tuple[str, bytes]], schema: Schema, types: tuple[str, ...] | None
+) -> tuple[LogShard, tuple[str, ...]]:
+    """Puts a shard's chunks together.
+
+    Args:
+        chunks: What `ReadLogs` grouped for one shard.
+        schema: The schema.
+        types: All event types; those of this shard when absent.
+
+    Returns:
+        The shard and the event types in use.
+    """
+    found: dict[str, list[bytes]] = {name: [] for name in TABLES}
+    for name, data in chunks:
+        found[name].append(data)
+    impressions = common.joined(found["impressions"])
+    if impressions is None:
+        impressions = _empty_impressions(schema)
+    events = common.joined(found["events"])
+    if events is not None:
+        events = _with_types(events)
+    if types is None:
+        seen = set(events["type"].unique().to_pylist()) if events is not None else set()
+        types = timelines.event_types(schema, seen)
+    shard = LogShard(
+        timelines.requests_of(impressions, schema),
+        timelines.events_of(impressions, events, schema, types),
+        _once(common.joined(found["users"])),
+    )
+    return shard, types
+
+
+def _with_types(events: pa.Table) -> pa.Table:
+    if "type" not in events.column_names:
+        kinds = pa.array([DEFAULT_TYPE] * events.num_rows)
+        return events.append_column("type", kinds)
+    filled = pc.fill_null(events["type"], DEFAULT_TYPE)
+    return events.set_column(events.column_names.index("type"), "type", filled)
+
+
+def _once(users: pa.Table | None) -> pa.Table | None:
+    """The first row of every user."""
+    if users is None:
+        return None
+    users = users.sort_by([("user", "ascending"), ("source", "ascending")])
+    keys = users["user"].to_numpy()
+    first = np.r_[True, keys[1:] != keys[:-1]]
+    common.count("users:dropped:repeated_id", int((~first).sum()))
+    return users.filter(pa.array(first))
+
+
+def _empty_impressions(schema: Schema) -> pa.Table:
+    kinds = {"number": pa.float64(), "text": pa.string(), "id": pa.string()}
+    columns = {
+        role: kinds.get(kind, pa.int64())
+        for role, (_, kind, _) in schema.impressions.columns().items()
+    } | {"user": pa.int64(), "item": pa.int64(), "source": pa.int64()}
+    return pa.schema(columns.items()).empty_table()

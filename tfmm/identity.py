@@ -1,0 +1,55 @@
+"""Keyed hashes in place of user ids, from the first job on."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tfmm.errors import TfmmError
+
+VARIABLE = "TFMM_USER_KEY"
+MIN_BYTES = 16
+
+
+def user_key(user: str, secret: bytes) -> int:
+    """The keyed hash of a raw user id: 63 bits, never negative.
+
+    The same user and secret always give the same key; without the secret a key cannot
+    be traced back by trying ids.
+
+    Example:
+        >>> user_key("42", b"0123456789abcdef") == user_key("42", b"0123456789abcdef")
+        True
+        >>> user_key("42", b"0123456789abcdef") == user_key("42", b"fedcba9876543210")
+        False
+    """
+    digest = hashlib.blake2b(user.encode(), digest_size=8, key=secret[:64]).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def user_keys(users: Sequence[str], secret: bytes) -> np.ndarray:
+    """`user_key` of each, int64 `[len(users)]`."""
+    return np.fromiter((user_key(u, secret) for u in users), np.int64, len(users))
+
+
+def read_secret(path: str | Path | None = None) -> bytes:
+    """The secret from a file, or else from the variable `TFMM_USER_KEY`.
+
+    Raises:
+        TfmmError: If there is none, or it is shorter than 16 bytes.
+    """
+    if path is not None and not Path(path).is_file():
+        raise TfmmError(
+            f"There is no key file `{path}`. Create it once, for instance by "
+            f"`openssl rand -hex 32 > {path}`, and keep it out of the repository."
+        )
+    text = Path(path).read_text().strip() if path else os.environ.get(VARIABLE, "")
+    if len(text.encode()) < MIN_BYTES:
+        raise TfmmError(
+            "User ids are hashed with a secret key, and there is none. Expected: at "
+            f"least {MIN_BYTES} bytes in a key file or in {VARIABLE}. Received: "
+            f"{len(text.encode())} bytes. Create one by `openssl rand -hex 32`."
+        )
+    return text.encode()

@@ -1,0 +1,1 @@
+"""Wire formats between the stages: records, item index, vocabularies, manifests."""

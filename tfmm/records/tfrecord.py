@@ -1,0 +1,69 @@
+"""TFRecord files without TensorFlow: length and masked CRC around every record."""
+
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import google_crc32c
+
+from tfmm.errors import TfmmError
+
+MAX_RECORD_BYTES = 1 << 30
+_MASK_DELTA = 0xA282EAD8
+
+
+def write_records(path: str | Path, records: Iterable[bytes]) -> int:
+    """Writes serialized records as one TFRecord file; returns how many.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "a.tfrecord"
+        >>> write_records(path, [b"one", b"two"])
+        2
+        >>> list(read_records(path))
+        [b'one', b'two']
+    """
+    count = 0
+    with open(path, "wb") as file:
+        for record in records:
+            length = struct.pack("<Q", len(record))
+            file.write(length + _masked_crc(length) + record + _masked_crc(record))
+            count += 1
+    return count
+
+
+def read_records(path: str | Path) -> Iterator[bytes]:
+    """Yields the records of a TFRecord file, each checked by its CRC.
+
+    Raises:
+        TfmmError: If the file is truncated or damaged.
+    """
+    with open(path, "rb") as file:
+        while header := file.read(12):
+            length = _checked(header[:8], header[8:], path)
+            (size,) = struct.unpack("<Q", length)
+            if size > MAX_RECORD_BYTES:
+                raise TfmmError(
+                    f"`{path}` is damaged. Received: a record of {size} bytes."
+                )
+            record = file.read(size)
+            if len(record) < size:
+                raise TfmmError(
+                    f"`{path}` ends in the middle of a record. Expected: {size} bytes. "
+                    f"Received: {len(record)}. Run the stage that wrote it again."
+                )
+            yield _checked(record, file.read(4), path)
+
+
+def _masked_crc(data: bytes) -> bytes:
+    crc = google_crc32c.value(data)
+    return struct.pack("<I", (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF)
+
+
+def _checked(data: bytes, crc: bytes, path: str | Path) -> bytes:
+    if _masked_crc(data) != crc:
+        raise TfmmError(
+            f"`{path}` is damaged: a checksum does not match. "
+            "Run the stage that wrote it again."
+        )
+    return data
