@@ -1,0 +1,1 @@
+"""Data sets: a marketplace simulator, and readers of public data sets."""
