@@ -1,0 +1,169 @@
+"""The command `tfmm`: one function per verb, thin."""
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+import tfmm
+from tfmm.errors import TfmmError
+from tfmm.road.stages import STAGES
+
+app = typer.Typer(
+    help=(
+        "Multimodal CTR models, from raw media and logs to TF Serving. "
+        "[bold]tfmm run recipes/demo.yaml[/] walks the whole road."
+    ),
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+WIDTH_IN_FILES = 120
+console = Console(width=None if sys.stdout.isatty() else WIDTH_IN_FILES)
+RecipeFile = Annotated[Path, typer.Argument(help="A recipe, such as recipes/demo.yaml")]
+
+
+def main() -> None:
+    """Runs the command; mistakes that a user can mend end without a traceback."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    try:
+        app()
+    except TfmmError as error:
+        console.print(f"[bold red]Error:[/] {error}", highlight=False, markup=True)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        console.print("Interrupted. What was done stays; run it again to go on.")
+        raise SystemExit(130) from None
+
+
+@app.command()
+def run(
+    recipe: RecipeFile,
+    only: Annotated[str | None, typer.Option(help="Run this one stage again.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Run again from this stage on.")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(help="Write here, not to the recipe's `out`.")
+    ] = None,
+) -> None:
+    """Walks the whole road of a recipe; what is done already is left out."""
+    _walk(recipe, only, start, out)
+
+
+def _walk(
+    recipe: Path, only: str | None, start: str | None = None, out: str | None = None
+) -> None:
+    from tfmm.road.recipe import Recipe
+    from tfmm.road.road import Road
+    from tfmm.road.road import run as walk
+
+    chosen = Recipe.from_yaml(recipe)
+    if out is not None:
+        folder = chosen.folder
+        chosen = chosen.model_copy(update={"out": out})
+        chosen._folder = folder
+    walk(Road(chosen, console), STAGES, only, start)
+
+
+def _add_verb(name: str, what: str) -> None:
+    @app.command(name, help=f"Stage: {what}.", rich_help_panel="Stages of the road")
+    def verb(recipe: RecipeFile) -> None:
+        _walk(recipe, only=name)
+
+
+for _stage in STAGES.values():
+    _add_verb(_stage.name, _stage.what)
+
+
+@app.command()
+def serve(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Folder of models, MODEL/VERSION/.")
+    ] = None,
+    rest_api_port: Annotated[int, typer.Option("--rest_api_port")] = 8501,
+    port: Annotated[int, typer.Option("--port", help="gRPC; 0 for none.")] = 8500,
+    host: Annotated[str, typer.Option("--host")] = "127.0.0.1",
+    model_config_file: Annotated[
+        Path | None, typer.Option("--model_config_file")
+    ] = None,
+    model_name: Annotated[str, typer.Option("--model_name")] = "default",
+    model_base_path: Annotated[Path | None, typer.Option("--model_base_path")] = None,
+) -> None:
+    """Serves SavedModels as TF Serving does, for development and small shops.
+
+    Takes tensorflow_model_server's flag names, so that the real binary can take its
+    place.
+    """
+    from tfmm import serving
+
+    given = [folder, model_config_file, model_base_path]
+    if sum(value is not None for value in given) != 1:
+        raise TfmmError(
+            "Name the models in exactly one way: a folder, --model_config_file or "
+            f"--model_base_path. Received: {sum(v is not None for v in given)} of them."
+        )
+    models: object = folder
+    if model_config_file is not None:
+        models = serving.parse_model_config(model_config_file)
+    elif model_base_path is not None:
+        models = {model_name: model_base_path}
+    with _loading("Loading models"):
+        import tensorflow  # noqa: F401
+
+    def ready(server: serving.Server) -> None:
+        console.print(f"Serving at {server.url}/v1/models/MODEL:predict. Ctrl-C ends.")
+
+    serving.serve(models, host, rest_api_port, port, ready=ready)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def _loading(what: str) -> Iterator[None]:
+    with console.status(f"{what} ..."):
+        yield
+
+
+@app.command()
+def request(
+    recipe: Annotated[
+        Path | None,
+        typer.Argument(help="Send the example request of this recipe's last run."),
+    ] = None,
+    url: Annotated[str, typer.Option(help="The server.")] = "http://127.0.0.1:8501",
+    model: Annotated[str, typer.Option(help="The model's name.")] = "ranker",
+    item: Annotated[
+        list[str] | None, typer.Option(help="A candidate's id; repeat it.")
+    ] = None,
+    history: Annotated[
+        list[str] | None, typer.Option(help="An item of the history, oldest first.")
+    ] = None,
+    user_key: Annotated[int, typer.Option(help="The user's keyed hash.")] = 0,
+    value: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE, e.g. context_hour=8.")
+    ] = None,
+) -> None:
+    """Sends one user with candidates to a server and prints the ranking."""
+    from tfmm.road.ask import ask, ask_example
+
+    if (recipe is None) == (not item):
+        raise TfmmError(
+            "Give either a recipe, whose example is sent, or candidates by --item. "
+            f"Received: {'neither' if recipe is None else 'both'}."
+        )
+    if recipe is not None:
+        console.print(ask_example(url, model, recipe))
+    else:
+        console.print(ask(url, model, item or [], history or [], user_key, value or []))
+
+
+@app.command()
+def version() -> None:
+    """Prints the version."""
+    console.print(tfmm.__version__)

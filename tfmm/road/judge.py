@@ -1,0 +1,156 @@
+"""Stages that judge and publish: evaluation, export, parity over REST, report."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+import tfmm
+from tfmm.evaluation import Columns, collect, gain_table
+from tfmm.identity import read_secret, user_keys
+from tfmm.records.index import ItemIndex
+from tfmm.records.manifest import write_manifest, writing
+from tfmm.road.recipe import VARIANTS
+from tfmm.road.road import Road
+from tfmm.road.train import open_vocabularies
+
+BEST_VARIANT = "simtier_make"
+EXAMPLE_REQUESTS = 4
+TEST_BATCH = 256
+
+
+def evaluate(road: Road) -> None:
+    """The gain table on the test requests, and examples for the report."""
+    vocabularies = open_vocabularies(road)
+    requests = test_requests(road, vocabularies)
+    rows = {name: collect(_ranker(road, name), requests) for name in VARIANTS}
+    best, bars = _known_scores(road)
+    table = gain_table(
+        rows, best=best, bars=bars, embedding_row=vocabularies.items.embedding_row
+    )
+    road.console.print(table.render())
+    with writing(road.path("evaluation")) as tmp:
+        table.save(tmp / "gain.json")
+        examples = _example_requests(_ranker(road, BEST_VARIANT), requests)
+        (tmp / "example_requests.json").write_text(json.dumps(examples) + "\n")
+        shown = len(rows[BEST_VARIANT])
+        counts = {"read": shown, "written": shown, "dropped": {}}
+        write_manifest(tmp, kind="evaluation", counts=counts)
+
+
+def export(road: Road) -> None:
+    """Publishes the ranker and the item encoder as SavedModels."""
+    vocabularies = open_vocabularies(road)
+    sample = next(iter(test_requests(road, vocabularies, batch_size=8)))
+    gain = json.loads(road.path("evaluation", "gain.json").read_text())
+    path = tfmm.export.export_ranker(
+        _ranker(road, BEST_VARIANT),
+        road.saved_models,
+        ItemIndex.open(road.path("index")),
+        vocabularies,
+        {name: np.asarray(value) for name, value in sample.items()},
+        metadata={"recipe": road.recipe.name, "gain": gain},
+    )
+    published = [path]
+    if road.recipe.pretrain is not None:
+        encoder = road.path("encoders", "saved_model")
+        published.append(tfmm.export.export_item_encoder(encoder, road.saved_models))
+    _note(road, "export.json", {p.parent.name: p.name for p in published})
+    for path in published:
+        road.console.print(f"      published {path.relative_to(Path.cwd())}")
+
+
+def parity(road: Road) -> None:
+    """Serves the export on loopback, asks it over REST, compares with the model."""
+    from tfmm.road.parity import compare
+
+    vocabularies = open_vocabularies(road)
+    index = ItemIndex.open(road.path("index"))
+    ranker = _ranker(road, BEST_VARIANT)
+    batch = next(iter(test_requests(road, vocabularies)))
+    served = compare(road.saved_models, ranker, index, vocabularies, batch)
+    _note(road, "served.json", served)
+    road.console.print_json(json.dumps(served["answer"]))
+    road.console.print(
+        f"      {served['requests']} requests over REST: largest difference to the "
+        f"model {served['largest_difference']:.1e}"
+    )
+
+
+def report(road: Road) -> None:
+    """Writes the report."""
+    path = tfmm.evaluation.write_report(road.out, road.recipe.name)
+    road.console.print(f"      {path}")
+
+
+def test_requests(road: Road, vocabularies: Any, batch_size: int = TEST_BATCH) -> Any:
+    """The test requests in order."""
+    return tfmm.data.requests(road.path("timelines", "test"), vocabularies, batch_size)
+
+
+def _ranker(road: Road, variant: str) -> Any:
+    return keras.models.load_model(
+        road.path("rankers", variant, "ranker.keras"), compile=False
+    )
+
+
+def _known_scores(road: Road) -> tuple[Columns | None, dict[str, Columns]]:
+    """The simulator's true probabilities and bars to beat, where the input has them."""
+    given = road.recipe.input
+    if given.marketplace:
+        from tfmm.datasets.marketplace import best_scores
+
+        return _columns(road, best_scores(road.path("input"))), {}
+    if given.movielens:
+        from tfmm.datasets.movielens import bar_scores
+
+        bar = _columns(road, bar_scores(road.path("input")))
+        return None, {"item mean + user mean": bar}
+    return None, {}
+
+
+def _columns(road: Road, scored: dict[str, np.ndarray]) -> Columns:
+    index = ItemIndex.open(road.path("index"))
+    with road.key_file() as key_file:
+        keys = user_keys([str(u) for u in scored["user"]], read_secret(key_file))
+    return Columns(
+        user_key=keys,
+        item=index.rows_of(scored["item"]),
+        time=scored["time"] * 1_000_000,
+        label=scored["label"],
+        probability=scored["score"],
+        n_history=np.zeros(len(keys), np.int32),
+    )
+
+
+def _example_requests(ranker: Any, requests: Any) -> list[dict[str, Any]]:
+    """The first requests with a long history, a positive and unlike candidates."""
+    label = f"label_{ranker.spec.labels[0]}"
+    batch = {name: np.asarray(v) for name, v in next(iter(requests)).items()}
+    scores = 1 / (1 + np.exp(-np.asarray(ranker.predict_on_batch(batch), np.float64)))
+    known = np.asarray(ranker.known(batch["item"]))
+    interest = batch["n_history"] * batch[label].any(1) + batch["n_items"]
+    found = []
+    for place in np.argsort(-interest, kind="stable")[:EXAMPLE_REQUESTS].tolist():
+        history = batch["history_item"][place, : batch["n_history"][place]]
+        shown = range(batch["n_items"][place])
+        items = [
+            {
+                "row": int(batch["item"][place, i]),
+                "label": float(batch[label][place, i]),
+                "score": float(scores[place, i]),
+                "known": bool(known[place, i]),
+            }
+            for i in shown
+        ]
+        user = f"{int(batch['user_key'][place]):016x}"
+        found.append({"user": user, "history": history.tolist(), "items": items})
+    return found
+
+
+def _note(road: Road, name: str, content: dict[str, Any]) -> None:
+    folder = road.path("serving")
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,92 @@
+"""Whether the served model answers what the trained one did."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfmm.errors import TfmmError
+from tfmm.export.border import to_request
+from tfmm.records.index import ItemIndex
+from tfmm.records.vocabularies import Vocabularies
+from tfmm.serving import Client, Server
+
+TOLERANCE = 1e-5
+MODEL = "ranker"
+
+
+def compare(
+    saved_models: Path,
+    ranker: Any,
+    index: ItemIndex,
+    vocabularies: Vocabularies,
+    batch: dict[str, Any],
+) -> dict[str, Any]:
+    """Serves the exported ranker on loopback and compares its answers over REST.
+
+    Args:
+        saved_models: Folder of the published models.
+        ranker: The model that was exported.
+        index: Its item index.
+        vocabularies: Its vocabularies.
+        batch: Real requests, a batch of `tfmm.data.requests`.
+
+    Returns:
+        Number of requests, largest difference between served and computed scores, and
+        as an example the first request and its ranking.
+
+    Raises:
+        TfmmError: If a score differs by more than 1e-5.
+    """
+    rows = {name: np.asarray(value) for name, value in batch.items()}
+    request = to_request(rows, ranker.spec, index, vocabularies)
+    with Server({MODEL: saved_models / MODEL}, rest_api_port=0, grpc_port=0) as server:
+        client = Client(server.url)
+        answer = client.predict(MODEL, request, "rank")
+        version = max(int(s["version"]) for s in client.status(MODEL))
+    assert isinstance(answer, dict)
+    logits = np.asarray(ranker.predict_on_batch(rows), np.float64)
+    valid = np.arange(logits.shape[1]) < rows["n_items"][:, None]
+    computed = 1 / (1 + np.exp(-logits))
+    difference = float(np.abs(answer["score"] - computed)[valid].max())
+    if not difference <= TOLERANCE:
+        raise TfmmError(
+            "The served ranker does not answer what the trained one does. Expected: "
+            f"scores within {TOLERANCE}. Received: a difference of {difference:.2e}. "
+            "Export it again; if that does not help, please report it."
+        )
+    return {
+        "model": MODEL,
+        "version": version,
+        "signature": "rank",
+        "requests": len(logits),
+        "candidates": int(valid.sum()),
+        "largest_difference": difference,
+        "request": _first(request),
+        "answer": _ranking(answer, int(rows["n_items"][0])),
+    }
+
+
+def _first(request: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The first request without its padding, as JSON takes it."""
+    counts = {"history": "n_history", "item": "n_items", "candidate": "n_items"}
+    found = {}
+    for name, values in request.items():
+        kept = values[:1]
+        if values.ndim == 2:
+            kept = kept[:, : int(request[counts[name.split("_")[0]]][0])]
+        found[name] = kept.tolist()
+    return found
+
+
+def _ranking(answer: dict[str, np.ndarray], count: int) -> list[dict[str, Any]]:
+    """The first request's candidates, best first."""
+    order = np.argsort(-answer["score"][0, :count], kind="stable")
+    return [
+        {
+            "item_id": answer["item_id"][0, place].item(),
+            "score": round(float(answer["score"][0, place]), 6),
+            "known": bool(answer["known"][0, place]),
+        }
+        for place in order
+    ]

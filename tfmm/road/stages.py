@@ -1,0 +1,156 @@
+"""All stages of the road, in order."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tfmm.road.stage import Stage
+
+if TYPE_CHECKING:
+    from tfmm.road.recipe import Recipe
+    from tfmm.road.road import Road
+
+
+def _work(module: str, name: str) -> Any:
+    """A stage's function, imported when it runs: TensorFlow takes seconds."""
+
+    def run(road: "Road") -> None:
+        getattr(import_module(f"tfmm.road.{module}"), name)(road)
+
+    return run
+
+
+def _part(*names: str) -> Any:
+    """The recipe's settings of these names, as plain types."""
+
+    def settings(recipe: "Recipe") -> Any:
+        return recipe.model_dump(mode="json", include=set(names), by_alias=True)
+
+    return settings
+
+
+def _pretrains(recipe: "Recipe") -> bool:
+    return recipe.pretrain is not None
+
+
+def _has_media(recipe: "Recipe") -> bool:
+    return recipe.vectors is None or recipe.input.schema_file is None
+
+
+_KEY = ("user_key", "key_file")
+
+STAGES = {
+    stage.name: stage
+    for stage in (
+        Stage(
+            "input",
+            "makes or checks the input tables",
+            _work("prepare", "input_tables"),
+            (),
+            settings=_part("input"),
+        ),
+        Stage(
+            "item-index",
+            "gives every item its catalog row",
+            _work("prepare", "item_index"),
+            ("index",),
+            needs=("input",),
+        ),
+        Stage(
+            "item-media",
+            "turns pictures and titles into item records",
+            _work("prepare", "item_media"),
+            ("items",),
+            needs=("item-index",),
+            wanted=_has_media,
+        ),
+        Stage(
+            "search-pairs",
+            "turns searches into pair records",
+            _work("prepare", "search_pairs"),
+            ("pairs", "pairs/train", "pairs/test"),
+            needs=("item-index",),
+            wanted=_pretrains,
+        ),
+        Stage(
+            "vocabularies",
+            "counts what occurs in training",
+            _work("prepare", "vocabularies"),
+            ("vocabularies",),
+            needs=("item-index",),
+            settings=_part(*_KEY),
+        ),
+        Stage(
+            "behaviours",
+            "turns the logs into timelines",
+            _work("prepare", "behaviours"),
+            ("timelines", "timelines/train", "timelines/test"),
+            needs=("vocabularies",),
+            settings=_part(*_KEY),
+        ),
+        Stage(
+            "pretrain",
+            "trains the towers by SCL",
+            _work("train", "pretrain"),
+            ("encoders",),
+            needs=("item-media", "search-pairs"),
+            settings=_part("pretrain", "seed"),
+            wanted=_pretrains,
+        ),
+        Stage(
+            "embed-items",
+            "puts every item's vectors into the catalog",
+            _work("train", "embed_items"),
+            ("catalog",),
+            needs=("item-index", "item-media", "pretrain"),
+            settings=_part("vectors"),
+        ),
+        Stage(
+            "make",
+            "trains MAKE on the vectors alone",
+            _work("train", "make"),
+            ("make",),
+            needs=("behaviours", "embed-items"),
+            settings=_part("make", "seed"),
+        ),
+        Stage(
+            "rank",
+            "trains the rankers: ID-only, +SimTier, +MAKE, +both",
+            _work("train", "rank"),
+            tuple(
+                f"rankers/{name}"
+                for name in ("id_only", "simtier", "make", "simtier_make")
+            ),
+            needs=("make",),
+            settings=_part("ranking", "seed"),
+        ),
+        Stage(
+            "evaluate",
+            "measures the gain on the test requests",
+            _work("judge", "evaluate"),
+            ("evaluation",),
+            needs=("rank",),
+        ),
+        Stage(
+            "export",
+            "publishes SavedModels",
+            _work("judge", "export"),
+            ("serving/export.json",),
+            needs=("evaluate",),
+            settings=_part("saved_models"),
+        ),
+        Stage(
+            "parity",
+            "serves the export and asks it over REST",
+            _work("judge", "parity"),
+            ("serving/served.json",),
+            needs=("export",),
+        ),
+        Stage(
+            "report",
+            "writes the report",
+            _work("judge", "report"),
+            ("report.html",),
+            needs=("parity",),
+        ),
+    )
+}
