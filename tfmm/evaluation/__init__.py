@@ -1,0 +1,28 @@
+"""Exact metrics over flat columns, the gain table, the report."""
+
+from tfmm.evaluation.collect import collect
+from tfmm.evaluation.columns import Columns
+from tfmm.evaluation.gain import gain_table
+from tfmm.evaluation.gain_rows import GainRow, GainTable
+from tfmm.evaluation.metrics import (
+    GroupedAuc,
+    auc,
+    calibration,
+    gauc,
+    log_loss,
+)
+from tfmm.evaluation.report import write_report
+
+__all__ = [
+    "Columns",
+    "GainRow",
+    "GainTable",
+    "GroupedAuc",
+    "auc",
+    "calibration",
+    "collect",
+    "gain_table",
+    "gauc",
+    "log_loss",
+    "write_report",
+]

@@ -1,0 +1,36 @@
+"""What the report reads about the run itself: timings and the served answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tfmm.evaluation.report_json import read_json
+
+
+def timings(out: Path) -> dict[str, float]:
+    """Seconds that each stage took when it last ran, in the order they ran."""
+    paths = sorted((out / ".stages").glob("*.json"), key=lambda p: p.stat().st_mtime)
+    tickets = {path.stem: read_json(path) for path in paths}
+    return {name: t["seconds"] for name, t in tickets.items() if "seconds" in t}
+
+
+def served_answer(out: Path) -> Any:
+    """What the served model answered, and which versions were published."""
+    found = [
+        read_optional(out / folder / name)
+        for folder, name in (
+            ("serving", "served.json"),
+            ("evaluation", "served.json"),
+        )
+    ]
+    answer = next((facts for facts in found if facts is not None), None)
+    published = read_optional(out / "serving" / "export.json")
+    if answer is None or published is None:
+        return answer if published is None else {"published": published}
+    return {**answer, "published": published}
+
+
+def read_optional(path: Path) -> Any:
+    """The JSON file's content, or `None` when there is no such file."""
+    return read_json(path) if path.is_file() else None
