@@ -1,0 +1,72 @@
+"""The two small layers of a text tower."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="tfmm")
+class TokenFeatures(keras.layers.Layer):
+    """Token ids to the named inputs that keras-hub's text backbones take.
+
+    Args:
+        pad_id: The id that fills.
+        keys: Which of `token_ids`, `padding_mask` and `segment_ids` to give.
+
+    Input shape:
+        int `[B, T]`.
+
+    Output shape:
+        Dict of int32 `[B, T]`.
+
+    Example:
+        >>> features = TokenFeatures()(ops.array([[5, 7, 0]]))
+        >>> ops.convert_to_numpy(features["padding_mask"]).tolist()
+        [[1, 1, 0]]
+    """
+
+    def __init__(
+        self,
+        pad_id: int = 0,
+        keys: tuple[str, ...] = ("token_ids", "padding_mask", "segment_ids"),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pad_id = pad_id
+        self.keys = tuple(keys)
+
+    def call(self, tokens: Any) -> dict[str, Any]:
+        tokens = ops.cast(tokens, "int32")
+        features = {
+            "token_ids": tokens,
+            "padding_mask": ops.cast(ops.not_equal(tokens, self.pad_id), "int32"),
+            "segment_ids": ops.zeros_like(tokens),
+        }
+        return {key: features[key] for key in self.keys}
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        return {**config, "pad_id": self.pad_id, "keys": list(self.keys)}
+
+
+@keras.saving.register_keras_serializable(package="tfmm")
+class MaskedMean(keras.layers.Layer):
+    """Mean over the positions whose mask is 1; zeros where there is none.
+
+    Input shape:
+        `[B, T, d]` and a mask `[B, T]`.
+
+    Output shape:
+        `[B, d]`.
+
+    Example:
+        >>> x = ops.array([[[1.0], [3.0], [9.0]]])
+        >>> ops.convert_to_numpy(MaskedMean()(x, ops.array([[1, 1, 0]]))).tolist()
+        [[2.0]]
+    """
+
+    def call(self, x: Any, mask: Any) -> Any:
+        weights = ops.expand_dims(ops.cast(mask, x.dtype), -1)
+        total = ops.sum(ops.where(weights > 0, x, ops.zeros_like(x)), axis=1)
+        return total / ops.maximum(ops.sum(weights, axis=1), 1)

@@ -1,0 +1,119 @@
+"""Titles to token ids as TensorFlow graph ops: for tf.data and for the server."""
+
+from collections.abc import Sequence
+
+import keras_hub
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+from tfmm.errors import TfmmError
+
+PAD, UNKNOWN, START, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
+SPECIAL = (PAD, UNKNOWN, START, END)
+# The word-piece op gives up on words above 100 bytes: four times 25 characters.
+_LONGEST_WORD = 25
+
+
+def normalise_titles(title: tf.Tensor) -> tf.Tensor:
+    """Brings titles into one spelling.
+
+    Broken UTF-8 becomes U+FFFD, compatibility forms (full width, ligatures) their
+    plain ones, capitals small; accents on Latin, Greek and Cyrillic letters go, vowel
+    signs of other scripts stay. Words are cut every 25 characters.
+
+    Args:
+        title: string `[B]`, UTF-8.
+
+    Returns:
+        string `[B]`.
+
+    Example:
+        >>> normalise_titles(tf.constant(["ＲＥＤ Café"])).numpy()[0].decode()
+        'red cafe'
+    """
+    text = tf.strings.unicode_transcode(title, "UTF-8", "UTF-8", errors="replace")
+    text = tf_text.normalize_utf8(text, "NFKD")
+    text = tf.strings.regex_replace(text, r"[\x{0300}-\x{036F}]", "")
+    text = tf_text.normalize_utf8(tf_text.case_fold_utf8(text), "NFKC")
+    return tf.strings.regex_replace(text, rf"(\S{{{_LONGEST_WORD}}})", r"\1 ")
+
+
+class WordPieces:
+    """Cuts titles into the pieces of a vocabulary and numbers them.
+
+    A word that the vocabulary lacks is spelt with shorter pieces, in the end with
+    single letters; a run of characters that occur nowhere in the vocabulary becomes
+    one `[UNK]` and leaves the rest of its word alone.
+
+    Args:
+        vocabulary: Pieces, one per id; `##` marks those inside a word. Must hold
+            `[PAD]` (first), `[UNK]`, `[CLS]` and `[SEP]`.
+        sequence_length: Length T of the output, `[CLS]` and `[SEP]` included.
+
+    Raises:
+        TfmmError: If a special piece is missing, or T leaves no room for a title.
+
+    Example:
+        >>> pieces = WordPieces([*SPECIAL, "red", "shoe", "##s"], sequence_length=6)
+        >>> ids, present = pieces(tf.constant(["Red shoes", ""]))
+        >>> ids.numpy().tolist(), present.numpy().tolist()
+        ([[2, 4, 5, 6, 3, 0], [2, 3, 0, 0, 0, 0]], [True, False])
+    """
+
+    pad_id = 0
+
+    def __init__(self, vocabulary: Sequence[str], sequence_length: int) -> None:
+        missing = set(SPECIAL) - set(vocabulary)
+        if missing or vocabulary[0] != PAD:
+            raise TfmmError(
+                f"A vocabulary starts with {PAD} and holds {list(SPECIAL)}. Received: "
+                f"first {list(vocabulary[:1])}, without {sorted(missing)}. Learn one "
+                "with `learn_vocabulary`."
+            )
+        if sequence_length < 3:
+            raise TfmmError(
+                "`sequence_length` must leave room for a title between two marks. "
+                f"Received: {sequence_length}. Use 3 or more."
+            )
+        self.vocabulary = list(vocabulary)
+        self.sequence_length = sequence_length
+        self._pieces = keras_hub.tokenizers.WordPieceTokenizer(self.vocabulary)
+        known = sorted(set("".join(set(vocabulary) - set(SPECIAL))) - set(" "))
+        letters = "".join(f"\\x{{{ord(letter):X}}}" for letter in known)
+        self._foreign = rf"[^\s{letters}]+"
+        self._graph = tf.function(
+            self._read, input_signature=[tf.TensorSpec([None], tf.string)]
+        )
+
+    def __call__(self, title: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Token ids of titles.
+
+        Args:
+            title: string `[B]`.
+
+        Returns:
+            int32 `[B, T]`, and bool `[B]`: which titles hold anything to read.
+        """
+        return self._graph(title)
+
+    def _read(self, title: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        text = normalise_titles(title)
+        text = tf.strings.regex_replace(text, self._foreign, r" \0 ")
+        pieces = self._pieces(text)
+        ends = self.vocabulary.index(START), self.vocabulary.index(END)
+        return pack(pieces, *ends, self.pad_id, self.sequence_length)
+
+
+def pack(
+    pieces: tf.RaggedTensor, start: int, end: int, pad: int, length: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Cuts, marks and pads ragged token ids.
+
+    Returns:
+        int32 `[B, length]`, and bool `[B]`: which rows had any token.
+    """
+    present = pieces.row_lengths() > 0
+    marks = tf.ones([tf.shape(present)[0], 1], tf.int32)
+    pieces = tf.cast(pieces, tf.int32)[:, : length - 2]
+    packed = tf.concat([marks * start, pieces, marks * end], axis=1)
+    return packed.to_tensor(pad, shape=[None, length]), present

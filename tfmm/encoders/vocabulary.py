@@ -1,0 +1,69 @@
+"""A word-piece vocabulary from a shop's own titles."""
+
+import random
+import string
+from collections.abc import Iterable
+
+import keras_hub
+import tensorflow as tf
+
+from tfmm.encoders.titles import SPECIAL, normalise_titles
+from tfmm.errors import TfmmError
+
+MAX_TITLES = 50_000
+
+
+def learn_vocabulary(
+    titles: Iterable[str | bytes],
+    size: int = 8_000,
+    max_titles: int = MAX_TITLES,
+    seed: int = 0,
+) -> list[str]:
+    """Learns the word pieces that spell titles shortest.
+
+    Whatever the titles, the letters a-z, the digits and every letter seen are in the
+    vocabulary, as first and as later piece of a word, so that new words can be spelt;
+    so is the punctuation of ASCII.
+
+    Args:
+        titles: Titles in any order; read once.
+        size: Pieces to learn, the special ones included; single letters that have to
+            be added come on top.
+        max_titles: Learn from a random sample of this many.
+        seed: Of the sample.
+
+    Raises:
+        TfmmError: If there is no title that is not empty.
+
+    Example:
+        >>> vocabulary = learn_vocabulary(["red shoe", "red hat"] * 10, size=50)
+        >>> vocabulary[:4], "red" in vocabulary, "##x" in vocabulary
+        (['[PAD]', '[UNK]', '[CLS]', '[SEP]'], True, True)
+    """
+    sample = _sample((title for title in titles if title.strip()), max_titles, seed)
+    if not sample:
+        raise TfmmError(
+            "A vocabulary needs titles to learn from. Received: no title that is not "
+            "empty. Give the items' titles, or a `vocabulary`."
+        )
+    data = tf.data.Dataset.from_tensor_slices(sample).batch(1024).map(normalise_titles)
+    pieces = keras_hub.tokenizers.compute_word_piece_vocabulary(
+        data.unbatch(), size, reserved_tokens=list(SPECIAL)
+    )
+    letters = {piece.removeprefix("##") for piece in pieces}
+    letters = {letter for letter in letters if len(letter) == 1}
+    letters |= set(string.ascii_lowercase + string.digits)
+    spelling = [form for x in sorted(letters) for form in (x, f"##{x}")]
+    return list(dict.fromkeys([*pieces, *spelling, *string.punctuation]))
+
+
+def _sample(titles: Iterable[str | bytes], count: int, seed: int) -> list[str | bytes]:
+    """A uniform sample in one pass (reservoir), the same for the same input."""
+    draw = random.Random(seed)
+    kept: list[str | bytes] = []
+    for place, title in enumerate(titles):
+        if place < count:
+            kept.append(title)
+        elif (other := draw.randrange(place + 1)) < count:
+            kept[other] = title
+    return kept
