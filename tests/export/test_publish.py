@@ -1,0 +1,80 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from tfmm.errors import TfmmError
+from tfmm.export.publish import new_version, versions, write_models_config
+
+
+def publish(base, **kwargs):
+    with new_version(base, **kwargs) as draft:
+        (draft.folder / "saved_model.pb").write_bytes(b"x")
+    return draft.published.name
+
+
+def test_numbers_count_up(tmp_path):
+    assert [publish(tmp_path), publish(tmp_path)] == ["1", "2"]
+    assert publish(tmp_path, version=9) == "9"
+    assert publish(tmp_path) == "10"
+    (tmp_path / "00000011").mkdir()
+    assert publish(tmp_path) == "12"
+
+
+@pytest.mark.parametrize("version", [0, -1, 2**63])
+def test_other_numbers_are_refused(tmp_path, version):
+    with pytest.raises(TfmmError, match=f"Received: version={version}"):
+        publish(tmp_path, version=version)
+
+
+def test_a_version_stands_once(tmp_path):
+    publish(tmp_path, version=3)
+    with pytest.raises(TfmmError, match="has this version already"):
+        publish(tmp_path, version=3)
+
+
+def test_a_failed_export_leaves_nothing(tmp_path):
+    with pytest.raises(RuntimeError), new_version(tmp_path) as draft:
+        (draft.folder / "saved_model.pb").write_bytes(b"x")
+        assert versions(tmp_path) == []
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_export_leaves_no_number_and_is_cleaned_up(tmp_path):
+    code = """
+    import sys, time
+    from tfmm.export.publish import new_version
+    with new_version(sys.argv[1]) as draft:
+        (draft.folder / "saved_model.pb").write_bytes(b"x")
+        print("written", flush=True)
+        time.sleep(60)
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)],
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout.readline() == b"written\n"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert versions(tmp_path) == []
+    assert len(list(tmp_path.iterdir())) == 1
+    assert publish(tmp_path) == "1"
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
+
+
+def test_models_config_lists_what_is_published(tmp_path):
+    publish(tmp_path / "ranker")
+    publish(tmp_path / 'odd "name"')
+    (tmp_path / "unfinished" / ".draft-1").mkdir(parents=True)
+    text = write_models_config(tmp_path).read_text()
+    assert text.count("config {") == 2
+    assert f'base_path: "{tmp_path}/ranker"' in text
+    assert r'name: "odd \"name\""' in text
+    assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == [
+        "models.config"
+    ]

@@ -1,0 +1,222 @@
+"""The border of a served ranker: raw ids and strings outside, rows and codes inside.
+
+The same mapping exists twice: here in numpy, where it can be read and tested, and as
+graph operations in `tfmm.export.ranker`, where it is served.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from tfmm.errors import TfmmError
+from tfmm.export.signature import signature_inputs
+from tfmm.records.index import FILL_ROW, FIRST_ROW, UNKNOWN_ROW, ItemIndex
+from tfmm.records.spec import FIRST_CODE, RequestSpec
+
+MISSING_CODE = 0
+UNKNOWN_CODE = 1
+Arrays = Mapping[str, np.ndarray]
+
+
+class HasValues(Protocol):
+    """What the border needs of `tfmm.records.vocabularies.Vocabularies`."""
+
+    @property
+    def values(self) -> Mapping[str, Sequence[str]]:
+        """Known values per feature tensor; `"user"` holds decimal user keys."""
+
+
+def to_batch(
+    request: Arrays, spec: RequestSpec, index: ItemIndex, vocabularies: HasValues
+) -> dict[str, np.ndarray]:
+    """Turns requests of raw ids and strings into the ranker's batch.
+
+    Unknown items get row 1, unknown strings code 1, empty strings code 0, and NaN, a
+    missing number, becomes 0. Whatever
+    lies beyond the counts becomes 0 unseen. Of a history longer than
+    `spec.max_history` the newest events stay. Axes of length 0 become length 1, so
+    that no model meets an empty axis.
+
+    Args:
+        request: Tensors named as in `signature_inputs`.
+        spec: The ranker's request spec.
+        index: The item index the ranker was trained with.
+        vocabularies: The vocabularies the ranker was trained with.
+
+    Returns:
+        The batch dict of `tfmm.data.requests`, without labels.
+    """
+    values = vocabularies.values
+    keys = np.asarray(request["user_key"]).astype(str).astype(object)
+    batch = {"user": codes_of(keys, values.get("user", ()))}
+    for feature in spec.of_scope("user", "context"):
+        value = request[feature.tensor]
+        batch[feature.tensor] = (
+            codes_of(value, values[feature.tensor])
+            if feature.kind == "categorical"
+            else _numbers(value)
+        )
+    return (
+        batch
+        | _history(request, spec, index)
+        | _candidates(request, spec, index, values)
+    )
+
+
+def codes_of(values: np.ndarray, known: Sequence[str]) -> np.ndarray:
+    """Codes of strings: position in `known` + 2; 1 unknown, 0 for the empty string.
+
+    Example:
+        >>> codes_of(np.array([["b", "", "x"]], object), ["a", "b"]).tolist()
+        [[3, 0, 1]]
+    """
+    table = {value: code for code, value in enumerate(known, FIRST_CODE)}
+    table[""] = MISSING_CODE
+    values = np.asarray(values, object)
+    codes = [table.get(_text(value), UNKNOWN_CODE) for value in values.flat]
+    return np.array(codes, np.int32).reshape(values.shape)
+
+
+def _history(
+    request: Arrays, spec: RequestSpec, index: ItemIndex
+) -> dict[str, np.ndarray]:
+    ids = _widen(request["history_item_id"])
+    count = _count(request, "n_history", "history_item_id")
+    kept = np.minimum(count, spec.max_history)
+    column = np.arange(min(ids.shape[1], spec.max_history))
+    place = np.minimum((count - kept)[:, None] + column, ids.shape[1] - 1)
+    valid = column < kept[:, None]
+    found = {
+        "history_item": _rows(np.take_along_axis(ids, place, 1), valid, index),
+        "n_history": kept.astype(np.int32),
+    }
+    if spec.event_types:
+        types = np.take_along_axis(_widen(request["history_type"]), place, 1)
+        found["history_type"] = codes_of(types, spec.event_types) * valid
+    else:
+        found["history_type"] = np.zeros(valid.shape, np.int32)
+    return found
+
+
+def _candidates(
+    request: Arrays, spec: RequestSpec, index: ItemIndex, values: Mapping
+) -> dict[str, np.ndarray]:
+    ids = _widen(request["item_id"])
+    count = _count(request, "n_items", "item_id")
+    valid = np.arange(ids.shape[1]) < count[:, None]
+    found = {"item": _rows(ids, valid, index), "n_items": count.astype(np.int32)}
+    for feature in spec.of_scope("candidate"):
+        value = _widen(request[feature.tensor])
+        found[feature.tensor] = (
+            codes_of(value, values[feature.tensor]) * valid
+            if feature.kind == "categorical"
+            else np.where(valid, _numbers(value), np.float32(0))
+        )
+    if "base_score" in request:
+        score = _widen(request["base_score"])
+        found["base_score"] = np.where(valid, score, 0).astype(np.float32)
+    return found
+
+
+def _numbers(value: np.ndarray) -> np.ndarray:
+    value = np.asarray(value, np.float32)
+    return np.where(np.isnan(value), np.float32(0), value)
+
+
+def _count(request: Arrays, count: str, ids: str) -> np.ndarray:
+    return np.clip(np.asarray(request[count]), 0, np.shape(request[ids])[1])
+
+
+def _widen(values: np.ndarray) -> np.ndarray:
+    values = np.asarray(values)
+    if values.shape[1]:
+        return values
+    fill = "" if values.dtype == object else 0
+    return np.full((len(values), 1), fill, values.dtype)
+
+
+def _rows(ids: np.ndarray, valid: np.ndarray, index: ItemIndex) -> np.ndarray:
+    texts = [_text(value) for value in ids.flat]
+    return np.where(valid, index.rows_of(texts).reshape(ids.shape), FILL_ROW).astype(
+        np.int32
+    )
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def to_request(
+    batch: Arrays,
+    spec: RequestSpec,
+    index: ItemIndex,
+    vocabularies: HasValues,
+    base_score: bool = False,
+) -> dict[str, np.ndarray]:
+    """The inverse of `to_batch`: rows and codes become raw ids and strings.
+
+    Args:
+        batch: A batch of `tfmm.data.requests`; needs its `user_key`.
+        spec: The ranker's request spec.
+        index: The item index the batch was made with.
+        vocabularies: The vocabularies the batch was made with.
+        base_score: Whether the ranker needs a `base_score` per candidate.
+
+    Raises:
+        TfmmError: If the batch lacks a tensor that the signature needs.
+    """
+    known: dict[str, Sequence[str]] = {
+        **vocabularies.values,
+        "history_type": spec.event_types,
+    }
+    sources = {"history_item_id": "history_item", "item_id": "item"}
+    request = {}
+    for item in signature_inputs(spec, index.id_type, base_score):
+        source = sources.get(item.name, item.name)
+        if source not in batch:
+            raise TfmmError(
+                f"The sample batch lacks `{source}`. Received: {sorted(batch)}. "
+                "Pass a batch of tfmm.data.requests of the same schema."
+            )
+        value = np.asarray(batch[source])
+        if item.name in sources:
+            value = ids_of(value, index)
+        elif item.dtype == "string":
+            value = strings_of(value, known[item.name])
+        request[item.name] = value.astype(item.numpy_dtype)
+    return request
+
+
+def ids_of(rows: np.ndarray, index: ItemIndex) -> np.ndarray:
+    """Raw ids of catalog rows; rows 0 and 1 become an id that the index lacks."""
+    texts = unknown_id(index) if (rows < FIRST_ROW).any() else ""
+    ids = [index.id_of(row) or texts for row in np.asarray(rows).ravel().tolist()]
+    dtype = np.int64 if index.id_type == "int64" else object
+    return np.array([int(i) for i in ids] if dtype is np.int64 else ids, dtype).reshape(
+        rows.shape
+    )
+
+
+def unknown_id(index: ItemIndex) -> str:
+    """An id that stands for no item of the index."""
+    if index.id_type == "string":
+        return ""
+    candidate = -1
+    while index.rows_of([str(candidate)])[0] != UNKNOWN_ROW:
+        candidate -= 1
+    return str(candidate)
+
+
+def strings_of(codes: np.ndarray, known: Sequence[str]) -> np.ndarray:
+    """Strings of codes, an unlisted one for code 1.
+
+    Example:
+        >>> strings_of(np.array([0, 1, 2]), ["a"]).tolist()
+        ['', '<unknown>', 'a']
+    """
+    unlisted = "<unknown>"
+    while unlisted in known:
+        unlisted += "?"
+    texts = np.array(["", unlisted, *known], object)
+    return texts[np.asarray(codes)]

@@ -1,0 +1,208 @@
+"""Writes, verifies and publishes the SavedModels that TF Serving runs."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfmm.errors import TfmmError
+from tfmm.export.border import Arrays, HasValues, to_batch, to_request
+from tfmm.export.graph import check_graph, load_saved_model, read_graph, signatures
+from tfmm.export.publish import new_version, write_models_config
+from tfmm.export.ranker import SIGNATURE, ServedRanker
+from tfmm.export.sample import picture_sample, with_candidates
+from tfmm.export.verify import check_equal, run_as_server
+from tfmm.export.warmup import Call, write_warmup
+from tfmm.records.index import ItemIndex
+
+DEFAULT = "serving_default"
+FACTS = Path("assets.extra") / "tfmm.json"
+
+
+def export_ranker(
+    ranker: Any,
+    base: str | Path,
+    index: ItemIndex,
+    vocabularies: HasValues,
+    sample: Arrays,
+    version: int | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    name: str = "ranker",
+) -> Path:
+    """Publishes a ranker as the next version of `base/name`.
+
+    The SavedModel is written aside, checked for what TF Serving cannot run, replayed
+    through TensorFlow's C API in another process and compared with the ranker in
+    memory on the sample; only then it gets its number. `base/models.config` is
+    renewed.
+
+    Args:
+        ranker: A Keras model: batch dict -> logits float32 `[B, N]`, with `spec` and
+            `known(rows)`.
+        base: The folder of all models, e.g. `saved_models`.
+        index: The item index it was trained with.
+        vocabularies: The vocabularies it was trained with.
+        sample: A few real requests, either a batch of `tfmm.data.requests` or tensors
+            of the signature. They verify the export and become its warm-up requests.
+        version: The version's number; the next free one when absent.
+        metadata: Further facts for `assets.extra/tfmm.json`, e.g. metrics.
+        name: The model's name.
+
+    Returns:
+        The numbered folder.
+
+    Raises:
+        TfmmError: If the ranker, index and sample do not fit together or the export
+            could not be served. Nothing is published then.
+    """
+    with (
+        new_version(Path(base) / name, version) as draft,
+        tempfile.TemporaryDirectory() as lookups,
+    ):
+        module = ServedRanker(ranker, index, vocabularies, Path(lookups))
+        tf.saved_model.save(
+            module,
+            str(draft.folder),
+            signatures={SIGNATURE: module.rank, DEFAULT: module.rank},
+        )
+        request, batch = _both_forms(
+            sample, ranker.spec, index, vocabularies, module.base_score
+        )
+        counts = sorted({1, request["item_id"].shape[1], ranker.spec.max_items})
+        shorter = [with_candidates(request, count) for count in counts]
+        calls = [
+            Call(key, inputs)
+            for key in (SIGNATURE, DEFAULT)
+            for inputs in (request, *shorter)
+        ]
+        facts = {
+            "fingerprint": getattr(ranker, "fingerprint", None),
+            "index": index.stamp(),
+            "spec": ranker.spec.to_dict(),
+        }
+        _finish(draft.folder, name, calls, {**facts, **(metadata or {})})
+        expected = _expected(ranker, batch, request)
+        results = run_as_server(draft.folder, calls)
+        for call, result in zip(calls, results, strict=True):
+            if call.inputs is request:
+                check_equal(result, expected, name)
+    write_models_config(base)
+    assert draft.published is not None
+    return draft.published
+
+
+def export_item_encoder(
+    folder: str | Path,
+    base: str | Path,
+    sample: Arrays | None = None,
+    version: int | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    name: str = "item_encoder",
+) -> Path:
+    """Publishes a SavedModel with the signature `encode_item` as the next version.
+
+    It is checked and replayed as in `export_ranker`; the C API's vectors must equal
+    those of TensorFlow's own loader.
+
+    Args:
+        folder: The SavedModel that the encoders' stage wrote; it stays as it is.
+        base: The folder of all models, e.g. `saved_models`.
+        sample: Inputs of a few real items, by name of the signature's inputs; a small
+            drawn picture with a short title when absent.
+        version: The version's number; the next free one when absent.
+        metadata: Further facts for `assets.extra/tfmm.json`.
+        name: The model's name.
+
+    Returns:
+        The numbered folder.
+
+    Raises:
+        TfmmError: If the folder holds no such SavedModel or it could not be served.
+    """
+    folder = Path(folder)
+    if not (folder / "saved_model.pb").is_file():
+        raise TfmmError(
+            f"`{folder}` holds no SavedModel. Received: no saved_model.pb. "
+            "Run the encoders' stage first."
+        )
+    with new_version(Path(base) / name, version) as draft:
+        # The manifest speaks of the folder as it was, without warm-up requests.
+        without = shutil.ignore_patterns("manifest.json")
+        shutil.copytree(folder, draft.folder, ignore=without, dirs_exist_ok=True)
+        found = signatures(read_graph(draft.folder))
+        if "encode_item" not in found:
+            raise TfmmError(
+                f"`{folder}` is no item encoder. Expected: signature encode_item. "
+                f"Received: {sorted(found)}. Pass the encoders' saved_model folder."
+            )
+        calls = [
+            Call(key, sample or picture_sample(signature))
+            for key, signature in sorted(found.items())
+        ]
+        _finish(draft.folder, name, calls, dict(metadata or {}))
+        loaded = load_saved_model(draft.folder)
+        for call, result in zip(calls, run_as_server(draft.folder, calls), strict=True):
+            expected = _run_loaded(loaded, call)
+            check_equal(result, expected, name)
+    write_models_config(base)
+    assert draft.published is not None
+    return draft.published
+
+
+def _both_forms(
+    sample: Arrays, spec: Any, index: ItemIndex, vocabularies: HasValues, base: bool
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The sample as the signature takes it and as the ranker takes it."""
+    arrays = {name: np.asarray(value) for name, value in sample.items()}
+    if "item_id" in arrays:
+        return arrays, to_batch(arrays, spec, index, vocabularies)
+    return to_request(arrays, spec, index, vocabularies, base), arrays
+
+
+def _expected(ranker: Any, batch: Arrays, request: Arrays) -> dict[str, np.ndarray]:
+    logits = np.asarray(ranker(dict(batch), training=False), np.float64)
+    known = np.asarray(ranker.known(batch["item"]), bool)
+    width = request["item_id"].shape[1]
+    valid = np.arange(width) < np.asarray(request["n_items"])[:, None]
+    score = 1 / (1 + np.exp(-logits[:, :width]))
+    return {
+        "score": np.where(valid, score, 0).astype(np.float32),
+        "known": valid & known[:, :width],
+    }
+
+
+def _finish(
+    folder: Path, model: str, calls: Sequence[Call], facts: Mapping[str, Any]
+) -> None:
+    count = write_warmup(folder, model, calls)
+    versions = {name: _installed(name) for name in ("tfmm", "tensorflow", "keras")}
+    text = json.dumps(
+        {"format": 1, "model": model, "versions": versions, "warmup": count, **facts},
+        indent=1,
+    )
+    (folder / FACTS).write_text(text + "\n", encoding="utf-8")
+    check_graph(folder)
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return installed(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _run_loaded(loaded: Any, call: Call) -> dict[str, np.ndarray]:
+    function = loaded.signatures[call.signature]
+    dtypes = function.structured_input_signature[1]
+    inputs = {
+        name: tf.constant(value, dtypes[name].dtype)
+        for name, value in call.inputs.items()
+    }
+    return {name: value.numpy() for name, value in function(**inputs).items()}

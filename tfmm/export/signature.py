@@ -1,0 +1,61 @@
+"""The inputs of the `rank` signature."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfmm.records.spec import Feature, RequestSpec
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of the `rank` signature.
+
+    Args:
+        name: Name of the tensor.
+        dtype: `"string"`, `"float32"`, `"int64"` or `"int32"`.
+        rank: 1 for `[B]`, 2 for `[B, L]` and `[B, N]`.
+    """
+
+    name: str
+    dtype: str
+    rank: int
+
+    @property
+    def numpy_dtype(self) -> np.dtype:
+        """The dtype of the input as a numpy array; `object` for strings."""
+        return np.dtype(object if self.dtype == "string" else self.dtype)
+
+
+def signature_inputs(
+    spec: RequestSpec, id_type: str, base_score: bool = False
+) -> tuple[Input, ...]:
+    """The inputs of the `rank` signature, in a fixed order.
+
+    Args:
+        spec: The ranker's request spec.
+        id_type: `"int64"` or `"string"`, as the item index says.
+        base_score: Whether the ranker needs a `base_score` per candidate.
+
+    Example:
+        >>> spec = RequestSpec(3, 4, 5, (), ("click",), ("click",), 10, 10)
+        >>> [i.name for i in signature_inputs(spec, "string")]
+        ... # doctest: +NORMALIZE_WHITESPACE
+        ['user_key', 'history_item_id', 'history_type', 'n_history', 'item_id',
+         'n_items']
+    """
+    inputs = [Input("user_key", "int64", 1)]
+    inputs += [_of_feature(f, 1) for f in spec.of_scope("user", "context")]
+    inputs.append(Input("history_item_id", id_type, 2))
+    if spec.event_types:
+        inputs.append(Input("history_type", "string", 2))
+    inputs += [Input("n_history", "int32", 1), Input("item_id", id_type, 2)]
+    inputs += [_of_feature(f, 2) for f in spec.of_scope("candidate")]
+    if base_score:
+        inputs.append(Input("base_score", "float32", 2))
+    return (*inputs, Input("n_items", "int32", 1))
+
+
+def _of_feature(feature: Feature, rank: int) -> Input:
+    dtype = "string" if feature.kind == "categorical" else "float32"
+    return Input(feature.tensor, dtype, rank)

@@ -1,0 +1,242 @@
+"""A client of TF Serving's REST API, for the embedded server and the real one."""
+
+import base64
+import http.client
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+import numpy as np
+
+from tfmm.errors import TfmmError
+
+TIMEOUT_SECONDS = 30.0
+_CONTEXT = ("user_", "context_")
+_CANDIDATE = "candidate_"
+
+
+class ServerError(TfmmError):
+    """The server's answer to a request it could not serve.
+
+    Args:
+        code: HTTP status code; 0 when no server answered.
+        message: The server's message.
+    """
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Ranked(NamedTuple):
+    """One candidate of a ranking.
+
+    Args:
+        item_id: Its raw id, text or integer as it was sent.
+        score: Its click probability.
+        known: Whether the model has a vector of it.
+    """
+
+    item_id: str | int
+    score: float
+    known: bool
+
+
+class Client:
+    """Calls one model server.
+
+    Args:
+        url: E.g. `http://127.0.0.1:8501`.
+        timeout: Seconds to wait for an answer.
+
+    Example:
+        >>> Client("http://127.0.0.1:1").status("ranker")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        tfmm.serving.client.ServerError: No server answers at http://127.0.0.1:1 ...
+    """
+
+    def __init__(self, url: str, timeout: float = TIMEOUT_SECONDS) -> None:
+        parts = urlsplit(url if "//" in url else f"http://{url}")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise TfmmError(
+                f"`url` must be an http(s) address. Received: {url!r}. "
+                "Example: http://127.0.0.1:8501."
+            )
+        self._url = f"{parts.scheme}://{parts.netloc}"
+        self._host, self._path = parts.netloc, parts.path.rstrip("/")
+        secure = parts.scheme == "https"
+        self._kind = (
+            http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        )
+        self._timeout = timeout
+
+    def predict(
+        self,
+        model: str,
+        inputs: Mapping[str, Any],
+        signature_name: str | None = None,
+        version: int | None = None,
+    ) -> dict[str, np.ndarray] | np.ndarray:
+        """Calls a signature in the columnar format.
+
+        Args:
+            model: The model's name.
+            inputs: Input name -> array, list or scalar; bytes travel as base64.
+            signature_name: `serving_default` when absent.
+            version: The highest available when absent.
+
+        Returns:
+            Output name -> array; the array itself if there is a single output.
+
+        Raises:
+            ServerError: If the server refuses or does not answer.
+        """
+        body: dict[str, Any] = {"inputs": {k: _json(v) for k, v in inputs.items()}}
+        if signature_name is not None:
+            body["signature_name"] = signature_name
+        answer = self._call("POST", _path(model, version) + ":predict", body)
+        outputs = answer["outputs"]
+        if isinstance(outputs, dict):
+            return {name: _array(value) for name, value in outputs.items()}
+        return _array(outputs)
+
+    def rank(
+        self,
+        items: Sequence[str | int],
+        user_key: int = 0,
+        history: Sequence[str | int] = (),
+        history_type: Sequence[str] | None = None,
+        context: Mapping[str, Any] | None = None,
+        candidates: Mapping[str, Sequence[Any]] | None = None,
+        model: str = "ranker",
+        version: int | None = None,
+    ) -> list[Ranked]:
+        """Ranks candidates for one user, best first.
+
+        What the model takes but is not given counts as missing: `""` for text, 0 for
+        numbers.
+
+        Args:
+            items: Raw ids of the candidates.
+            user_key: The user's keyed hash; 0 for an unknown user.
+            history: Raw ids of the user's events, oldest first.
+            history_type: Their types; missing when absent.
+            context: Values of `user_<f>` and `context_<f>` by tensor name.
+            candidates: Values of `candidate_<f>` by tensor name, one per item.
+            model: The model's name.
+            version: The highest available when absent.
+
+        Raises:
+            ServerError: If the server refuses or does not answer.
+            TfmmError: If a value names no input of the model.
+        """
+        given: dict[str, Any] = {
+            "user_key": [user_key],
+            "history_item_id": [list(history)],
+            "history_type": [list(history_type or [""] * len(history))],
+            "n_history": [len(history)],
+            "item_id": [list(items)],
+            "n_items": [len(items)],
+            **{name: [value] for name, value in (context or {}).items()},
+            **{name: [list(value)] for name, value in (candidates or {}).items()},
+        }
+        inputs = self._complete(model, version, given, len(items))
+        answer = self.predict(model, inputs, "rank", version)
+        assert isinstance(answer, dict)
+        rows = zip(*(answer[n][0].tolist() for n in Ranked._fields), strict=True)
+        return sorted((Ranked(*row) for row in rows), key=lambda r: -r.score)
+
+    def status(self, model: str) -> list[dict[str, Any]]:
+        """States of the model's versions, as the server reports them."""
+        return self._call("GET", _path(model, None))["model_version_status"]
+
+    def signature(
+        self, model: str, name: str, version: int | None = None
+    ) -> dict[str, tuple[str, int]]:
+        """Input name -> (dtype, rank) of a signature, e.g. `("DT_INT64", 2)`."""
+        answer = self._call("GET", _path(model, version) + "/metadata")
+        found = answer["metadata"]["signature_def"]["signature_def"]
+        if name not in found:
+            raise ServerError(400, f"`{model}` has no signature {name}.")
+        return {
+            key: (info["dtype"], len(info["tensor_shape"]["dim"]))
+            for key, info in found[name]["inputs"].items()
+        }
+
+    def _complete(
+        self, model: str, version: int | None, given: dict[str, Any], count: int
+    ) -> dict[str, Any]:
+        wanted = self.signature(model, "rank", version)
+        needless = {"history_type"}
+        unknown = sorted(set(given) - set(wanted) - needless)
+        if unknown:
+            raise TfmmError(
+                f"`{model}` takes no input of this name. Received: {unknown}. "
+                f"Expected some of: {sorted(wanted)}."
+            )
+        inputs = {}
+        for name, (dtype, rank) in wanted.items():
+            missing = "" if dtype == "DT_STRING" else 0
+            value = given.get(name, [[missing] * count if rank > 1 else missing])
+            inputs[name] = _typed(value, dtype, name)
+        return inputs
+
+    def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        connection = self._kind(self._host, timeout=self._timeout)
+        try:
+            connection.request(method, self._path + path, data)
+            response = connection.getresponse()
+            text, code = response.read(), response.status
+        except (OSError, http.client.HTTPException) as error:
+            raise ServerError(
+                0, f"No server answers at {self._url} ({error}). Start `tfmm serve`."
+            ) from error
+        finally:
+            connection.close()
+        try:
+            answer = json.loads(text)
+        except ValueError as error:
+            raise ServerError(code, f"{self._url} is no model server.") from error
+        if code != 200:
+            raise ServerError(code, str(answer.get("error", answer)))
+        return answer
+
+
+def _path(model: str, version: int | None) -> str:
+    path = f"/v1/models/{quote(model, safe='')}"
+    return path if version is None else f"{path}/versions/{version}"
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, bytes):
+        return {"b64": base64.b64encode(value).decode()}
+    if isinstance(value, list | tuple):
+        return [_json(part) for part in value]
+    return value
+
+
+def _typed(value: Any, dtype: str, name: str) -> Any:
+    """Numbers as text where the model takes text, and the reverse."""
+    if isinstance(value, list):
+        return [_typed(part, dtype, name) for part in value]
+    if dtype == "DT_STRING":
+        return value if isinstance(value, str) else str(value)
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value) if dtype == "DT_FLOAT" else int(value)
+    except ValueError as error:
+        raise TfmmError(
+            f"`{name}` takes numbers. Received: {value!r}. "
+            "Send the ids and values of the tables the model was trained on."
+        ) from error
+
+
+def _array(value: Any) -> np.ndarray:
+    array = np.asarray(value)
+    return array.astype(np.float32) if array.dtype == np.float64 else array

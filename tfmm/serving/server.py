@@ -1,0 +1,227 @@
+"""The embedded model server: TF Serving's REST and gRPC for development."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tfmm.errors import TfmmError
+from tfmm.serving.config import ModelConfig, find_models
+from tfmm.serving.http import MAX_BODY_BYTES, RestServer
+from tfmm.serving.versions import ModelManager
+
+HOST = "127.0.0.1"
+REST_API_PORT = 8501
+GRPC_PORT = 8500
+POLL_SECONDS = 1.0
+_LOG = logging.getLogger("tfmm.serving")
+Models = str | Path | Mapping[str, str | Path | ModelConfig]
+
+
+class Server:
+    """Serves models until it is stopped; a context manager.
+
+    Ports open once all present models are loaded and warmed up. New versions, and new
+    models below a folder, are picked up while it runs.
+
+    Args:
+        models: A folder of models (`MODEL/VERSION/`), or model name -> folder of its
+            versions, or what `parse_model_config` returns.
+        host: Address to listen on; loopback unless told otherwise, for there is no
+            authentication.
+        rest_api_port: REST port; 0 takes a free one.
+        grpc_port: gRPC port; 0 for no gRPC.
+        poll_seconds: Time between two looks at the folders.
+        max_body_bytes: Longest REST body.
+
+    Raises:
+        TfmmError: If there is no model, or a port is taken.
+
+    Example:
+        >>> import tempfile
+        >>> Server(tempfile.mkdtemp()).start()  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        tfmm.errors.TfmmError: There is no model to serve. ...
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        host: str = HOST,
+        rest_api_port: int = REST_API_PORT,
+        grpc_port: int = GRPC_PORT,
+        poll_seconds: float = POLL_SECONDS,
+        max_body_bytes: int = MAX_BODY_BYTES,
+    ) -> None:
+        self._models = models
+        self._host = host
+        self._ports = rest_api_port, grpc_port
+        self._poll_seconds = poll_seconds
+        self._max_body_bytes = max_body_bytes
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._rest: RestServer | None = None
+        self._grpc: Any = None
+        self.grpc_port: int | None = None
+        self.manager: ModelManager | None = None
+
+    @property
+    def rest_port(self) -> int:
+        """The REST port in use."""
+        if self._rest is None:
+            raise TfmmError("The server has no port yet. Call start() first.")
+        return self._rest.server_address[1]
+
+    @property
+    def url(self) -> str:
+        """The REST address, for clients on this machine."""
+        return f"http://{self._host}:{self.rest_port}"
+
+    def start(self) -> "Server":
+        """Loads the models and opens the ports; returns at once afterwards."""
+        find = _finder(self._models)
+        if not find():
+            raise TfmmError(
+                f"There is no model to serve. Received: {self._models}. "
+                "Expected: folders MODEL/VERSION/ with a saved_model.pb."
+            )
+        # Taken before the slow load, so that a port in use is told at once.
+        self._rest = self._bind_rest()
+        try:
+            from tfmm.serving.loader import LoadedModel
+
+            self.manager = ModelManager(find, LoadedModel)
+            self.manager.poll()
+            _check_loaded(self.manager, find())
+            self._rest.open(self.manager)
+            self._spawn(self._rest.serve_forever, "rest")
+            self._open_grpc(self.manager)
+        except BaseException:
+            self.stop()
+            raise
+        self._spawn(self._poll, "poll")
+        return self
+
+    def stop(self) -> None:
+        """Closes the ports and waits for the server's own threads."""
+        self._stopping.set()
+        if self._grpc is not None:
+            self._grpc.stop(grace=1).wait()
+        if self._rest is not None:
+            if self._threads:
+                self._rest.shutdown()
+            self._rest.server_close()
+        for thread in self._threads:
+            thread.join()
+
+    def wait(self) -> None:
+        """Blocks until the server is stopped or interrupted."""
+        # A wait without a timeout would not notice Ctrl-C on every platform.
+        while not self._stopping.wait(1.0):
+            pass
+
+    def __enter__(self) -> "Server":
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _bind_rest(self) -> RestServer:
+        address = self._host, self._ports[0]
+        try:
+            return RestServer(address, self._max_body_bytes)
+        except (OSError, OverflowError) as error:
+            raise TfmmError(
+                f"The REST port is not free. Received: {address[0]}:{address[1]} "
+                f"({error}). Choose another with --rest_api_port."
+            ) from error
+
+    def _open_grpc(self, manager: ModelManager) -> None:
+        if not self._ports[1]:
+            return
+        from tfmm.serving.grpc_service import grpc_server
+
+        address = self._host, self._ports[1]
+        server, self.grpc_port = grpc_server(address, manager)
+        server.start()
+        self._grpc = server
+
+    def _poll(self) -> None:
+        assert self.manager is not None
+        while not self._stopping.wait(self._poll_seconds):
+            try:
+                self.manager.poll()
+            except Exception:
+                _LOG.exception("looking for new versions failed; trying again")
+
+    def _spawn(self, target: Callable[[], None], name: str) -> None:
+        thread = threading.Thread(target=target, name=f"tfmm-{name}", daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+
+def serve(
+    models: Models,
+    host: str = HOST,
+    rest_api_port: int = REST_API_PORT,
+    grpc_port: int = GRPC_PORT,
+    poll_seconds: float = POLL_SECONDS,
+    ready: Callable[[Server], None] | None = None,
+) -> None:
+    """Serves models until Ctrl-C.
+
+    Args:
+        models: As for `Server`.
+        host: Address to listen on.
+        rest_api_port: REST port; 0 takes a free one.
+        grpc_port: gRPC port; 0 for no gRPC.
+        poll_seconds: Time between two looks at the folders.
+        ready: Called with the server once it answers, e.g. to print its address.
+
+    Raises:
+        TfmmError: If there is no model, or a port is taken.
+    """
+    with Server(models, host, rest_api_port, grpc_port, poll_seconds) as server:
+        try:
+            if ready is not None:
+                ready(server)
+            server.wait()
+        except KeyboardInterrupt:
+            _LOG.info("interrupted, closing the ports")
+
+
+def _check_loaded(manager: ModelManager, names: Iterable[str]) -> None:
+    if manager.names():
+        return
+    reasons = [
+        f"{name} version {version.number}: {version.error.message}"
+        for name in names
+        for version in manager.seen(name)
+        if version.error
+    ]
+    raise TfmmError(
+        "Of the models to serve none has a version that could be loaded. Received: "
+        f"{'; '.join(reasons) or 'no numbered folder with a saved_model.pb'}. "
+        "Export the model again."
+    )
+
+
+def _finder(models: Models) -> Callable[[], Mapping[str, ModelConfig]]:
+    if not isinstance(models, Mapping):
+        folder = Path(models)
+        return lambda: find_models(folder)
+    configs = {
+        name: base
+        if isinstance(base, ModelConfig)
+        else ModelConfig(name, Path(base).absolute())
+        for name, base in models.items()
+    }
+    return lambda: configs
