@@ -52,13 +52,13 @@ def requests(
     folder = Path(folder)
     manifest = read_manifest(folder, kind=KIND)
     spec = vocabularies.spec
-    _check(manifest, spec, folder)
+    _check(manifest, vocabularies, folder)
     files = sorted(str(folder / name) for name in manifest["files"])
     dataset = tf.data.Dataset.from_tensor_slices(files)
     if shuffle:
         dataset = dataset.shuffle(len(files), seed=seed)
     dataset = dataset.interleave(
-        tf.data.TFRecordDataset, cycle_length=len(files), deterministic=True
+        tf.data.TFRecordDataset, cycle_length=len(files)
     )
     if shuffle:
         dataset = dataset.shuffle(SHUFFLED_CHUNKS * TIMELINES_PER_CHUNK, seed=seed + 1)
@@ -77,12 +77,19 @@ def requests(
     return dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(2)
 
 
-def _check(manifest: Mapping[str, Any], spec: RequestSpec, folder: Path) -> None:
-    if manifest["spec"] != spec.to_dict():
-        raise TfmmError(
-            f"`{folder}` was written for other vocabularies. Expected: the spec of the "
-            "vocabularies given. Received: another. Run the behaviours job again."
-        )
+def _check(
+    manifest: Mapping[str, Any], vocabularies: Vocabularies, folder: Path
+) -> None:
+    for what, received, expected in (
+        ("request spec", manifest["spec"], vocabularies.spec.to_dict()),
+        ("item index", manifest["index"], dict(vocabularies.index_stamp)),
+    ):
+        if received != expected:
+            raise TfmmError(
+                f"`{folder}` was written for other vocabularies. Expected: the {what} "
+                "of the vocabularies given. Received: another. Run the behaviours job "
+                "again."
+            )
     if not manifest["counts"]["requests"]:
         raise TfmmError(
             f"`{folder}` has no requests. Expected: at least one. Received: 0. Check "
