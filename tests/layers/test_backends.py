@@ -1,0 +1,53 @@
+"""The layers give the same numbers on the TensorFlow and the JAX backend."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+_SCRIPT = """
+import sys
+import numpy as np
+from keras import ops
+from tfmm import layers
+
+rng = np.random.default_rng(0)
+codes = lambda *shape: rng.integers(-127, 128, shape).astype("int8")
+mask = layers.valid_mask(np.array([4, 0]), 6)
+similarity, pairs = layers.HistorySimilarity()(
+    codes(2, 3, 8), codes(2, 6, 8), np.ones([2, 3], bool), mask)
+attention = layers.TargetAttention((5, 4))
+vectors = [rng.normal(size=s).astype("float32") for s in ([2, 3, 8], [2, 6, 8])]
+attention.build((2, 3, 8), (2, 6, 8))
+attention.set_weights(
+    [rng.normal(size=w.shape).astype("float32") for w in attention.get_weights()])
+embedding = layers.Embedding(7, 3)
+embedding.build()
+embedding.set_weights([rng.normal(size=[7, 3]).astype("float32")])
+results = [
+    similarity,
+    layers.SimTier(10, "log1p")(similarity, pairs),
+    attention(*vectors, mask),
+    embedding(np.array([[0, 5], [6, 5]])),
+    layers.masked_mean(vectors[1], mask),
+]
+np.savez(sys.argv[1], *[ops.convert_to_numpy(x) for x in results])
+"""
+
+
+def test_jax_equals_tensorflow(tmp_path):
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("jax is not installed (the extra `jax`)")
+    results = []
+    for backend in ("tensorflow", "jax"):
+        path = tmp_path / f"{backend}.npz"
+        environment = {**os.environ, "KERAS_BACKEND": backend}
+        command = [sys.executable, "-c", _SCRIPT, str(path)]
+        subprocess.run(command, env=environment, check=True)
+        with np.load(path, allow_pickle=False) as arrays:
+            results.append(list(arrays.values()))
+    for expected, actual in zip(*results, strict=True):
+        np.testing.assert_allclose(actual, expected, atol=1e-5)

@@ -1,0 +1,38 @@
+"""Layers on plain tensors, each a thin shell over public stateless functions."""
+
+from tfmm.layers.embedding import Embedding
+from tfmm.layers.frozen_vectors import FrozenVectors, VectorRows, unit_vectors
+from tfmm.layers.gather import gather_rows
+from tfmm.layers.masks import keep_valid, masked_mean, pair_mask, valid_mask
+from tfmm.layers.similarity import (
+    HistorySimilarity,
+    cosine_similarity,
+    inverse_norms,
+)
+from tfmm.layers.simtier import SimTier, sim_tier, tier_of
+from tfmm.layers.target_attention import (
+    TargetAttention,
+    interaction_hidden,
+    masked_weights,
+)
+
+__all__ = [
+    "Embedding",
+    "FrozenVectors",
+    "HistorySimilarity",
+    "SimTier",
+    "TargetAttention",
+    "VectorRows",
+    "cosine_similarity",
+    "gather_rows",
+    "interaction_hidden",
+    "inverse_norms",
+    "keep_valid",
+    "masked_mean",
+    "masked_weights",
+    "pair_mask",
+    "sim_tier",
+    "tier_of",
+    "unit_vectors",
+    "valid_mask",
+]

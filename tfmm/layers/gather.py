@@ -1,0 +1,35 @@
+"""The one way to read rows of a table."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+def gather_rows(table: Any, ids: Any) -> Any:
+    """Gathers rows of a table without reading, copying or casting the rest of it.
+
+    On TensorFlow this is a `ResourceGather` on the variable, whose gradient is sparse
+    (`tf.IndexedSlices`); `keras.ops.take` would first read the whole table, which
+    becomes a full copy per step once the table is being trained. Elsewhere it is
+    `keras.ops.take`.
+
+    Args:
+        table: A `keras.Variable` `[rows, ...]` of any dtype, made with
+            `autocast=False` so that mixed precision does not cast it as a whole.
+        ids: int tensor of any shape with values in `[0, rows)`.
+
+    Returns:
+        Tensor `[*ids.shape, ...]` of the table's dtype.
+
+    Example:
+        >>> table = keras.Variable([[0.0], [1.0], [2.0]], autocast=False)
+        >>> gather_rows(table, [[2, 0]]).shape == (1, 2, 1)
+        True
+    """
+    value = table.value if isinstance(table, keras.Variable) else table
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.gather(value, ids)
+    return ops.take(value, ops.convert_to_tensor(ids), axis=0)

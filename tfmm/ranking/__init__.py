@@ -1,0 +1,26 @@
+"""MAKE, the ranking model and the optimizers that train them."""
+
+from tfmm.ranking.interests import DinInterest, MakeInterest, SimTierInterest
+from tfmm.ranking.make import MAKE
+from tfmm.ranking.make_extractor import MakeExtractor
+from tfmm.ranking.model import RankingModel
+from tfmm.ranking.optimizers import LazyAdam, SparseAdagrad, ranking_optimizer
+from tfmm.ranking.request_model import RequestModel, masked_mean_loss
+from tfmm.ranking.shapes import RankerShapes
+from tfmm.ranking.tfrs_tasks import ranking_task
+
+__all__ = [
+    "MAKE",
+    "DinInterest",
+    "LazyAdam",
+    "MakeExtractor",
+    "MakeInterest",
+    "RankerShapes",
+    "RankingModel",
+    "RequestModel",
+    "SimTierInterest",
+    "SparseAdagrad",
+    "masked_mean_loss",
+    "ranking_optimizer",
+    "ranking_task",
+]

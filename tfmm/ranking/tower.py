@@ -1,0 +1,59 @@
+"""The ranker's MLP, whose first layer treats a request's part once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+
+class Tower(keras.layers.Layer):
+    """MLP from request inputs and candidate inputs to one linear logit per candidate.
+
+    The first layer is `W_r r + W_c c + b`: the part of the request (user, context,
+    history) is multiplied once and added to every candidate's.
+
+    Args:
+        hidden: Units of the hidden layers.
+        activation: Their activation. Defaults to `"relu"`.
+
+    Input shape:
+        request float `[B, r]`, candidates float `[B, N, c]`.
+
+    Output shape:
+        float32 logits `[B, N]`.
+
+    Example:
+        >>> Tower((8, 4))(ops.ones((2, 3)), ops.ones((2, 5, 7))).shape == (2, 5)
+        True
+    """
+
+    def __init__(
+        self, hidden: Sequence[int], activation: str = "relu", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        policy = self.dtype_policy
+        first, *rest = hidden
+        self.activation = keras.activations.get(activation)
+        self.request_layer = keras.layers.Dense(first, use_bias=False, dtype=policy)
+        self.candidate_layer = keras.layers.Dense(first, dtype=policy)
+        self.dense_layers = [
+            keras.layers.Dense(units, activation, dtype=policy) for units in rest
+        ]
+        self.logit_layer = keras.layers.Dense(1, dtype=policy)
+
+    def build(self, request_shape: Any, candidates_shape: Any) -> None:
+        self.request_layer.build(request_shape)
+        self.candidate_layer.build(candidates_shape)
+        width = self.candidate_layer.units
+        for layer in (*self.dense_layers, self.logit_layer):
+            layer.build((*candidates_shape[:-1], width))
+            width = layer.units
+        self.built = True
+
+    def call(self, request: Any, candidates: Any) -> Any:
+        hidden = self.request_layer(request)[:, None] + self.candidate_layer(candidates)
+        hidden = self.activation(hidden)
+        for layer in self.dense_layers:
+            hidden = layer(hidden)
+        return ops.cast(ops.squeeze(self.logit_layer(hidden), -1), "float32")

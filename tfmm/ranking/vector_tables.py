@@ -1,0 +1,118 @@
+"""A model's frozen vector tables: their shapes, filling and reading."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from tfmm.errors import TfmmError
+from tfmm.layers.frozen_vectors import FrozenVectors
+from tfmm.layers.masks import keep_valid, pair_mask
+from tfmm.layers.similarity import cosine_similarity
+
+
+@dataclass(frozen=True)
+class VectorShapes:
+    """All that a model's configuration keeps of a catalog.
+
+    Args:
+        rows: Number of catalog rows.
+        modalities: Dimension by modality, in order.
+        fingerprint: The catalog's fingerprint; None for bare tables.
+    """
+
+    rows: int
+    modalities: dict[str, int]
+    fingerprint: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return asdict(self)
+
+
+def vector_shapes(catalog: Any, modalities: Sequence[str] | None = None) -> Any:
+    """Shapes of the chosen modalities of a catalog.
+
+    Args:
+        catalog: A `tfmm.Catalog`, a mapping from modality to anything with `codes`,
+            `inverse_norm` and `present`, or a `VectorShapes`.
+        modalities: Names to use. Defaults to all.
+
+    Returns:
+        `VectorShapes`.
+
+    Raises:
+        TfmmError: An unknown modality, none at all, or tables of several lengths.
+    """
+    if isinstance(catalog, VectorShapes):
+        return catalog
+    tables = vector_tables(catalog)
+    names = list(tables) if modalities is None else list(modalities)
+    unknown = [name for name in names if name not in tables]
+    if unknown or not names:
+        raise TfmmError(
+            "These modalities are not in the catalog. "
+            f"Received: modalities={names}, catalog with {list(tables)}. "
+            "Name modalities that the catalog has vectors of."
+        )
+    rows = {int(tables[name].codes.shape[0]) for name in names}
+    if len(rows) > 1:
+        raise TfmmError(
+            "The modalities' tables must have one row per catalog row. "
+            f"Received: tables of {sorted(rows)} rows. Build them from one index."
+        )
+    dimensions = {name: int(tables[name].codes.shape[1]) for name in names}
+    return VectorShapes(rows.pop(), dimensions, getattr(catalog, "fingerprint", None))
+
+
+def vector_tables(catalog: Any) -> Mapping[str, Any]:
+    """The tables by modality of a catalog or of a mapping."""
+    return catalog if isinstance(catalog, Mapping) else catalog.modalities
+
+
+def fill_vectors(layers: Mapping[str, FrozenVectors], catalog: Any) -> None:
+    """Copies a catalog's tables into frozen layers; rows it lacks have no vector.
+
+    Args:
+        layers: A layer by modality.
+        catalog: As of `vector_shapes`.
+    """
+    for name, layer in layers.items():
+        table = vector_tables(catalog)[name]
+        missing = layer.rows - table.codes.shape[0]
+        layer.assign(
+            np.pad(table.codes, [(0, missing), (0, 0)]),
+            np.pad(table.inverse_norm, (0, missing)),
+            np.pad(table.present, (0, missing)),
+        )
+
+
+def read_modality(
+    vectors: FrozenVectors, history: Any, history_mask: Any, items: Any, item_mask: Any
+) -> dict[str, Any]:
+    """Everything that interests need of one modality, gathered once per request.
+
+    Args:
+        vectors: The modality's table.
+        history: int32 catalog rows `[B, L]`, 0 outside the mask.
+        history_mask: bool `[B, L]`.
+        items: int32 catalog rows `[B, N]`, 0 outside the mask.
+        item_mask: bool `[B, N]`.
+
+    Returns:
+        dict of `history` and `items` (`VectorRows`), `present` bool `[B, N]`,
+        `similarity` float32 `[B, N, L]` and `mask` bool `[B, N, L]`, true where both
+        sides are valid and have a vector.
+    """
+    past, shown = vectors(history), vectors(items)
+    present = keep_valid(shown.present, item_mask)
+    return {
+        "history": past,
+        "items": shown,
+        "present": present,
+        "similarity": cosine_similarity(
+            shown.codes, past.codes, shown.inverse_norm, past.inverse_norm
+        ),
+        "mask": pair_mask(keep_valid(past.present, history_mask), present),
+    }
