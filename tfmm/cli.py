@@ -1,6 +1,7 @@
 """The command `tfmm`: one function per verb, thin."""
 
 import contextlib
+import logging
 import os
 import sys
 import warnings
@@ -33,6 +34,7 @@ def main() -> None:
     """Runs the command; mistakes that a user can mend end without a traceback."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     warnings.filterwarnings("ignore", category=FutureWarning)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         app()
     except TfmmError as error:
@@ -41,6 +43,55 @@ def main() -> None:
     except KeyboardInterrupt:
         console.print("Interrupted. What was done stays; run it again to go on.")
         raise SystemExit(130) from None
+
+
+@app.command()
+def init(
+    files: Annotated[list[Path], typer.Argument(help="Tables, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="The schema file to write.")] = Path(
+        "schema.yaml"
+    ),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite it.")] = False,
+) -> None:
+    """Guesses a schema from your tables and prints a data check."""
+    from tfmm.onboarding.init import init as guess
+
+    guess(files, out, console, force)
+
+
+@app.command("try")
+def try_(
+    vectors: Annotated[Path, typer.Option(help="Parquet, or .npy with --ids.")],
+    impressions: Annotated[Path | None, typer.Option(help="The log.")] = None,
+    schema: Annotated[
+        Path | None, typer.Option(help="A schema, in place of guessing.")
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="Column of the user id.")] = None,
+    item: Annotated[str | None, typer.Option(help="Column of the item id.")] = None,
+    time: Annotated[str | None, typer.Option(help="Column of the moment.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the label.")] = None,
+    ids: Annotated[
+        str | None, typer.Option(help="File of a matrix's ids, or Parquet's id column.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Keep the work here and go on from it.")
+    ] = None,
+) -> None:
+    """Prints what your vectors add: ID-only against + SimTier, from a log alone."""
+    from tfmm.onboarding.trial import try_vectors
+
+    try_vectors(
+        vectors,
+        impressions,
+        schema=schema,
+        user=user,
+        item=item,
+        time_column=time,
+        label=label,
+        ids=ids,
+        out=out,
+        console=console,
+    )
 
 
 @app.command()
@@ -119,7 +170,8 @@ def serve(
         import tensorflow  # noqa: F401
 
     def ready(server: serving.Server) -> None:
-        console.print(f"Serving at {server.url}/v1/models/MODEL:predict. Ctrl-C ends.")
+        grpc = f"port {server.grpc_port}" if server.grpc_port else "off"
+        console.print(f"Serving at {server.url}/v1/models/MODEL:predict, gRPC {grpc}.")
 
     serving.serve(models, host, rest_api_port, port, ready=ready)  # type: ignore[arg-type]
 

@@ -59,7 +59,7 @@ def export(road: Road) -> None:
         published.append(tfmm.export.export_item_encoder(encoder, road.saved_models))
     _note(road, "export.json", {p.parent.name: p.name for p in published})
     for path in published:
-        road.console.print(f"      published {path.relative_to(Path.cwd())}")
+        road.console.print(f"      published {path}")
 
 
 def parity(road: Road) -> None:

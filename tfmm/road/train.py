@@ -62,6 +62,7 @@ def pretrain(road: Road) -> None:
         train,
         epochs=settings.epochs,
         validation_data=test,
+        shuffle=False,
         verbose=0,
         callbacks=[Progress(road.console, "SCL")],
     )
@@ -113,6 +114,7 @@ def make(road: Road) -> None:
     history = model.fit(
         train_requests(road, settings.batch_size),
         epochs=settings.epochs,
+        shuffle=False,
         verbose=0,
         callbacks=[Progress(road.console, "MAKE")],
     )
@@ -137,6 +139,7 @@ def rank(road: Road) -> None:
         history = model.fit(
             train_requests(road, settings.batch_size),
             epochs=settings.epochs,
+            shuffle=False,
             verbose=0,
             callbacks=[Progress(road.console, variant)],
         )

@@ -1,0 +1,75 @@
+"""Recipes: what ships loads, what does not fit is taught."""
+
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from tfmm.errors import TfmmError
+from tfmm.road.recipe import VARIANTS, Recipe
+from tfmm.road.stages import STAGES
+
+SHIPPED = sorted(Path(str(resources.files("tfmm.recipes"))).glob("*.yaml"))
+
+
+def write(folder, text):
+    path = folder / "recipe.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_recipes_load(path):
+    assert Recipe.from_yaml(path).name == path.stem
+
+
+def test_a_shipped_recipe_is_found_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Recipe.from_yaml("recipes/demo.yaml").name == "demo"
+
+
+def test_a_file_of_ones_own_comes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "name: mine\ninput: {marketplace: {}}\nout: o\npretrain: {text: {}}\n"
+    (tmp_path / "demo.yaml").write_text(text)
+    assert Recipe.from_yaml("demo.yaml").name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: a\nout: o\npretrain: {text: {}}\n", "input: Field required"),
+        (
+            "name: a\nout: o\ninput: {}\npretrain: {text: {}}\n",
+            "exactly one of schema, marketplace, movielens",
+        ),
+        (
+            "name: a\nout: o\ninput: {marketplace: {}}\n",
+            "exactly one of pretrain and vectors",
+        ),
+        (
+            "name: a\nout: o\ninput: {marketplace: {}}\npretrain: {}\n",
+            "an image tower, a text tower or both",
+        ),
+        (
+            "name: a\nout: o\ninput: {marketplace: {size: huge}}\n",
+            "input.marketplace.size.*Received: 'huge'",
+        ),
+        ("name: [", "not valid YAML"),
+    ],
+)
+def test_what_does_not_fit_is_taught(tmp_path, text, message):
+    with pytest.raises(TfmmError, match=message):
+        Recipe.from_yaml(write(tmp_path, text))
+
+
+def test_a_missing_file_is_taught(tmp_path):
+    with pytest.raises(TfmmError, match="There is no file"):
+        Recipe.from_yaml(tmp_path / "nowhere.yaml")
+
+
+def test_stages_need_only_earlier_ones():
+    names = list(STAGES)
+    for place, stage in enumerate(STAGES.values()):
+        assert set(stage.needs) <= set(names[:place])
+    assert STAGES["rank"].outputs == tuple(f"rankers/{name}" for name in VARIANTS)

@@ -1,0 +1,127 @@
+"""The whole road on a small marketplace with planted user ids and search texts."""
+
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import shop
+import yaml
+from rich.console import Console
+
+from tfmm.errors import TfmmError
+from tfmm.road.recipe import Recipe
+from tfmm.road.road import Road, run
+from tfmm.road.stages import STAGES
+
+pytestmark = pytest.mark.slow
+README = Path(__file__).parents[2] / "README.md"
+
+
+def walk(recipe, **kwargs):
+    """Walks the road; returns what the console showed."""
+    console = Console(file=io.StringIO(), width=120)
+    run(Road(recipe, console), STAGES, **kwargs)
+    return console.file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def walked(simulated, tmp_path_factory):
+    """(recipe, what was shown) after the whole road on the user's own tables."""
+    base = tmp_path_factory.mktemp("road")
+    (base / "user.key").write_bytes(shop.KEY)
+    path = base / "recipe.yaml"
+    content = {
+        "name": "planted",
+        "input": {"schema": str(simulated[0])},
+        "out": str(base / "out"),
+        "saved_models": str(base / "saved_models"),
+        "key_file": "user.key",
+        "pretrain": {
+            "image": {"dimension": 16, "image_size": 32},
+            "text": {"dimension": 16, "sequence_length": 8},
+            "batch_size": 16,
+            "epochs": 1,
+        },
+        "make": {"epochs": 1, "batch_size": 64},
+        "ranking": {"batch_size": 64},
+    }
+    path.write_text(yaml.safe_dump(content))
+    recipe = Recipe.from_yaml(path)
+    return recipe, walk(recipe)
+
+
+def test_every_stage_is_done_and_shown(walked):
+    recipe, shown = walked
+    road = Road(recipe)
+    assert all(road.is_done(stage, STAGES) for stage in STAGES.values())
+    assert all(f"{name} " in shown for name in STAGES)
+    assert "simulator's best" not in shown  # the user's own tables know no truth
+
+
+def test_a_second_run_finds_everything_done(walked):
+    assert walk(walked[0]).count("done before") == len(STAGES)
+
+
+def test_a_changed_setting_makes_again_only_what_it_touches(walked):
+    recipe, _ = walked
+    changed = recipe.model_copy(
+        update={"ranking": recipe.ranking.model_copy(update={"epochs": 2})}
+    )
+    changed._folder = recipe.folder
+    road = Road(changed)
+    stale = [s.name for s in STAGES.values() if not road.is_done(s, STAGES)]
+    assert stale == ["rank", "evaluate", "export", "parity", "report"]
+
+
+def test_only_needs_what_comes_before(walked, tmp_path):
+    recipe, _ = walked
+    elsewhere = recipe.model_copy(update={"out": str(tmp_path)})
+    elsewhere._folder = recipe.folder
+    with pytest.raises(TfmmError, match="needs 'item-media', which is not done"):
+        walk(elsewhere, only="pretrain")
+    with pytest.raises(TfmmError, match="no stage 'pretrian'"):
+        walk(recipe, only="pretrian")
+
+
+def test_served_scores_equal_the_models(walked):
+    served = json.loads(Path(walked[0].out, "serving", "served.json").read_text())
+    assert served["requests"] > 10
+    assert served["largest_difference"] <= 1e-5
+    scores = [row["score"] for row in served["answer"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_the_report_accounts_for_every_record(walked):
+    page = Path(walked[0].out, "report.html").read_text()
+    assert re.search(r">0<[^§]{0,80}records? unaccounted", page)
+
+
+def test_no_planted_user_or_search_text_is_in_any_output(walked):
+    recipe, _ = walked
+    files = [*Path(recipe.out).rglob("*"), *Path(recipe.saved_models).rglob("*")]
+    for path in filter(Path.is_file, files):
+        content = readable(path)
+        assert shop.PLANTED_USER.encode() not in content, path
+        # The towers are trained on the searches' words: pairs hold them, no other.
+        if "pairs" not in path.parts:
+            assert shop.PLANTED_QUERY.encode() not in content, path
+
+
+def readable(path):
+    """A file's bytes, unpacked where its format packs them."""
+    if path.suffix == ".parquet":
+        return str(pq.read_table(path).to_pydict()).encode()
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return b"".join(map(archive.read, archive.namelist()))
+    return path.read_bytes()
+
+
+def test_the_readme_example_runs(walked, monkeypatch, capsys):
+    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    exec(example.replace("out/demo", walked[0].out), {})
+    assert "GroupedAuc(value=" in capsys.readouterr().out
