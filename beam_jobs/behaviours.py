@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_jobs import common, log_shards
-from beam_jobs.kernels import timelines
+from beam_jobs.kernels import histories, timelines
 from tfmm.identity import read_secret
 from tfmm.records.example import Value, encode
 from tfmm.records.index import ItemIndex
@@ -68,6 +68,7 @@ def run(
             counts=common.table_counts(found, "impressions"),
             events=common.table_counts(found, "events"),
             users=common.table_counts(found, "users"),
+            histories=common.table_counts(found, "histories"),
             parts=parts,
             index=items.stamp(),
         )
@@ -90,10 +91,18 @@ class _WriteShard(beam.DoFn):
         common.count("impressions:dropped:request_too_long", shard.requests.cut)
         common.count("events:dropped:repeated", shard.events.repeated)
         lag = int(self._schema.history.lag_seconds * 1_000_000)
-        spans = timelines.cuts(shard.requests, shard.events, lag)
+        spans = histories.cuts(shard.requests, shard.events, lag)
+        starts, unused = histories.newest(
+            shard.requests, shard.events, spans, self._spec.max_history
+        )
+        common.count("histories:read", len(shard.events.user))
+        for reason, amount in unused.items():
+            common.count(f"histories:dropped:{reason}", amount)
         for code, part in timelines.part_names():
             chosen = np.flatnonzero(shard.requests.part == code)
-            records = list(_records(shard, chosen, spans, self._spec, part))
+            records = list(
+                _records(shard, chosen, (starts, spans[1]), self._spec, part)
+            )
             name = f"timelines-{number:05d}-of-{common.SHARDS:05d}.tfrecord"
             write_records(Path(self._folder) / part / name, records)
             common.count(f"{part}:timelines", len(records))
@@ -112,8 +121,9 @@ def _records(
     shown = _shown_columns(requests.impressions, spec)
     people = _user_columns(shard.users, spec)
     users, firsts = np.unique(requests.user[chosen], return_index=True)
-    for user, own in zip(users.tolist(), np.split(chosen, firsts[1:]), strict=True):
-        starts = np.maximum(spans[0][own], spans[1][own] - spec.max_history)
+    groups = np.split(chosen, firsts[1:]) if len(users) else []
+    for user, own in zip(users.tolist(), groups, strict=True):
+        starts = spans[0][own]
         first, last = int(starts.min()), int(spans[1][own].max())
         places = np.concatenate(
             [np.arange(requests.first[r], requests.first[r + 1]) for r in own]

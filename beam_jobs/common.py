@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,20 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from apache_beam.metrics import Metrics, MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from tfmm import tables
 from tfmm.errors import TfmmError
-from tfmm.records.index import ItemIndex
+from tfmm.records.index import UNKNOWN_ROW, ItemIndex
 from tfmm.schema import Schema, Table
 
 DEFAULT_RUNNER = "FnApiRunner"
 DEAD = "dead_letters"
 SHARDS = 8
 _SOURCE_ROW_BITS = 40
+_TAUGHT = re.compile(r"TfmmError: (.+?)(?: \[while running|\n|$)")
 
 
 def options(pipeline_args: Sequence[str]) -> PipelineOptions:
@@ -126,6 +129,12 @@ class WithIndex(beam.DoFn):
         """Opens the index."""
         self.index = ItemIndex.open(self._index_folder)
 
+    def split_known(self, table: pa.Table, column: str) -> tuple[pa.Table, list[int]]:
+        """The rows whose item the index knows, and the sources of the others."""
+        known = pa.array(self.index.rows_of(table[column]) != UNKNOWN_ROW)
+        unknown = table["source"].filter(pc.invert(known))
+        return table.filter(known), unknown.to_pylist()
+
 
 class WriteDeadLetters(beam.PTransform):
     """Writes `dead_letters.jsonl` in the order of file and row."""
@@ -145,9 +154,13 @@ class WriteDeadLetters(beam.PTransform):
 
 
 def _write_letters(group: tuple[int, Iterable[str]], folder: str) -> None:
-    letters = sorted(map(json.loads, group[1]), key=lambda e: (e["file"], e["row"]))
-    text = "".join(json.dumps(letter) + "\n" for letter in letters)
+    text = "".join(letter + "\n" for letter in sorted_letters(group[1]))
     (Path(folder) / f"{DEAD}.jsonl").write_text(text, encoding="utf-8")
+
+
+def sorted_letters(letters: Iterable[str]) -> list[str]:
+    """Dead letters in the order of file and row."""
+    return sorted(letters, key=lambda letter: tuple(json.loads(letter).values()))
 
 
 def letter_of(source: int, files: Sequence[str], column: str, reason: str) -> str:
@@ -170,9 +183,18 @@ def count(name: str, amount: int = 1) -> None:
 
 
 def finished(pipeline: beam.Pipeline) -> dict[str, int]:
-    """Runs the pipeline to its end; returns its counters by name."""
-    result = pipeline.run()
-    result.wait_until_finish()
+    """Runs the pipeline to its end; returns its counters by name.
+
+    Raises:
+        TfmmError: If a step raised one; runners wrap it in tracebacks of their own.
+    """
+    try:
+        result = pipeline.run()
+        result.wait_until_finish()
+    except Exception as error:
+        if taught := _TAUGHT.search(f"{type(error).__qualname__}: {error}"):
+            raise TfmmError(taught.group(1)) from error
+        raise
     found = result.metrics().query(MetricsFilter().with_namespace("tfmm"))["counters"]
     return {c.key.metric.name: c.committed for c in sorted(found, key=str)}
 

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from beam_jobs import common
 from tfmm import tables
+from tfmm.errors import TfmmError
 from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import read_manifest
 from tfmm.schema import Schema
@@ -38,27 +39,28 @@ def run(
     """
     shop = Schema.from_yaml(schema)
     grown = ItemIndex.open(previous) if previous else None
-    with beam.Pipeline(options=common.options(pipeline_args)) as pipeline:
-        ids = []
-        for name, roles in ROLES.items():
-            if getattr(shop, name) is None:
-                continue
-            read = pipeline | common.ReadTable(shop, name, _present(shop, name, roles))
-            kind = _CATALOGUE if name == "items" else _LOG
-            ids.append(
-                read.chunks
-                | f"Distinct {name}"
-                >> beam.Map(_distinct, kind).with_output_types(tuple[str, bytes])
-            )
-        _ = (
-            ids
-            | "All ids" >> beam.Flatten()
-            | "By kind" >> beam.GroupByKey()
-            | "Once"
-            >> beam.Map(_union).with_output_types(tuple[int, tuple[str, bytes]])
-            | "Together" >> beam.GroupByKey()
-            | "Write" >> beam.ParDo(_Write(output, grown, _id_type(shop)))
+    pipeline = beam.Pipeline(options=common.options(pipeline_args))
+    nothing = common.to_bytes(pa.table({"id": pa.array([], pa.string())}))
+    ids = [pipeline | "Seed" >> beam.Create([(_CATALOGUE, nothing)])]
+    for name, roles in ROLES.items():
+        if getattr(shop, name) is None:
+            continue
+        read = pipeline | common.ReadTable(shop, name, _present(shop, name, roles))
+        kind = _CATALOGUE if name == "items" else _LOG
+        ids.append(
+            read.chunks
+            | f"Distinct {name}"
+            >> beam.Map(_distinct, kind).with_output_types(tuple[str, bytes])
         )
+    _ = (
+        ids
+        | "All ids" >> beam.Flatten()
+        | "By kind" >> beam.GroupByKey()
+        | "Once" >> beam.Map(_union).with_output_types(tuple[int, tuple[str, bytes]])
+        | "Together" >> beam.GroupByKey()
+        | "Write" >> beam.ParDo(_Write(output, grown, _id_type(shop)))
+    )
+    common.finished(pipeline)
     return read_manifest(output)
 
 
@@ -81,8 +83,8 @@ def _flat(ids: pa.Array) -> pa.Array:
 def _union(group: tuple[str, Iterable[bytes]]) -> tuple[int, tuple[str, bytes]]:
     kind, chunks = group
     table = common.joined(chunks)
-    ids = pc.unique(table["id"]) if table is not None else pa.array([], pa.string())
-    return 0, (kind, common.to_bytes(pa.table({"id": ids})))
+    assert table is not None
+    return 0, (kind, common.to_bytes(pa.table({"id": pc.unique(table["id"])})))
 
 
 class _Write(beam.DoFn):
@@ -94,11 +96,17 @@ class _Write(beam.DoFn):
         ids = {kind: common.to_table(data)["id"].to_pylist() for kind, data in group[1]}
         catalogue, log = set(ids.get(_CATALOGUE, [])), set(ids.get(_LOG, []))
         everything = catalogue | log
-        id_type = self._id_type if all(map(_canonical, everything)) else "string"
-        if self._grown is None:
+        if not everything:
+            raise TfmmError(
+                "No table has an item id that can be read. Expected: at least one. "
+                "Received: 0. Look at the item columns of the tables and the schema."
+            )
+        kept, lineage = self._grown or ([], None)
+        canonical = all(map(_canonical, everything.union(kept)))
+        id_type = self._id_type if canonical else "string"
+        if lineage is None:
             index = ItemIndex.create(catalogue, id_type).extend(log)
         else:
-            kept, lineage = self._grown
             index = ItemIndex(kept, id_type, lineage).extend(catalogue).extend(log)
         index.save(
             self._output,
@@ -124,7 +132,11 @@ def _id_type(schema: Schema) -> str:
 
 
 def _canonical(text: str) -> bool:
-    return text.lstrip("-").isdigit() and str(int(text)) == text
+    """Whether an int64 says the same as the text."""
+    digits = text.removeprefix("-")
+    if not digits.isdecimal() or len(digits) > 19 or str(int(text)) != text:
+        return False
+    return -(2**63) <= int(text) < 2**63
 
 
 def _arguments() -> Any:

@@ -88,10 +88,14 @@ class _Normalise(common.WithIndex):
         self._media = schema.media
         self._root = schema.folder / (schema.items.image_root or ".")
         self._files = common.files_of(schema, "items")
-        self._column = schema.items.image or ""
+        self._id_column, self._column = schema.items.id, schema.items.image or ""
 
     def process(self, chunk: bytes) -> Iterator[Any]:
         table = common.to_table(chunk)
+        table, unknown = self.split_known(table, "id")
+        for source in unknown:
+            yield self._letter(source, self._id_column, "not_in_index")
+        common.count("items:dropped:not_in_index", len(unknown))
         rows = self.index.rows_of(table["id"])
         source = table["source"].to_numpy()
         titles = [media.title(text) for text in self._optional(table, "title")]
@@ -105,12 +109,7 @@ class _Normalise(common.WithIndex):
                 common.count(f"{name}:dropped:{reason}")
         for place, made in enumerate(pictures):
             if made.reason not in ("", "absent"):
-                yield beam.pvalue.TaggedOutput(
-                    common.DEAD,
-                    common.letter_of(
-                        int(source[place]), self._files, self._column, made.reason
-                    ),
-                )
+                yield self._letter(int(source[place]), self._column, made.reason)
         made_table = pa.table(
             {
                 "row": rows,
@@ -123,6 +122,10 @@ class _Normalise(common.WithIndex):
         )
         for shard, part in common.by_shard(made_table, rows, common.SHARDS):
             yield shard, common.to_bytes(part)
+
+    def _letter(self, source: int, column: str, reason: str) -> Any:
+        letter = common.letter_of(source, self._files, column, reason)
+        return beam.pvalue.TaggedOutput(common.DEAD, letter)
 
     def _optional(self, table: pa.Table, role: str) -> list[Any]:
         if role not in table.column_names:

@@ -17,6 +17,8 @@ from tfmm.schema import Schema
 
 TABLES = ("impressions", "events", "users")
 DEFAULT_TYPE = "view"
+# Keeps the group of a shard without users, so that every shard has its files.
+_SEED = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +61,12 @@ class ReadLogs(beam.PTransform):
                 | f"Hash {name}" >> beam.ParDo(_Place(name, self._index, self._secret))
             )
             letters.append(read[common.DEAD])
+        seeds = [(shard, (_SEED, b"")) for shard in range(common.SHARDS)]
+        placed.append(
+            begin
+            | "Seeds"
+            >> beam.Create(seeds).with_output_types(tuple[int, tuple[str, bytes]])
+        )
         grouped = placed | "All logs" >> beam.Flatten() | "By user" >> beam.GroupByKey()
         return grouped, letters | "Log letters" >> beam.Flatten()
 
@@ -100,7 +108,7 @@ def load(
     Returns:
         The shard and the event types in use.
     """
-    found: dict[str, list[bytes]] = {name: [] for name in TABLES}
+    found: dict[str, list[bytes]] = {name: [] for name in (*TABLES, _SEED)}
     for name, data in chunks:
         found[name].append(data)
     impressions = common.joined(found["impressions"])

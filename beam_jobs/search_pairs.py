@@ -112,10 +112,15 @@ class _Pairs(common.WithIndex):
         self._media, self._first_test = schema.media, first_test
         self._root = schema.folder / (schema.searches.image_root or ".")
         self._files = common.files_of(schema, "searches")
+        self._bought = schema.searches.bought
         self._column = schema.searches.query_image or schema.searches.query_text or ""
 
     def process(self, chunk: bytes) -> Iterator[Any]:
         table = common.to_table(chunk)
+        table, unknown = self.split_known(table, "bought")
+        for source in unknown:
+            yield self._letter(source, self._bought, "not_in_index")
+        common.count("searches:dropped:not_in_index", len(unknown))
         kept, rows = [], self.index.rows_of(table["bought"]).tolist()
         for row, search in zip(rows, table.to_pylist(), strict=True):
             text = media.title(search.get("query_text"))
@@ -123,7 +128,8 @@ class _Pairs(common.WithIndex):
             common.count("source:image", bool(image.jpeg))
             common.count("source:text", bool(text))
             if image.reason not in ("", "absent") or not (text or image.jpeg):
-                yield self._letter(search["source"], image.reason)
+                reason = "no_query" if image.reason in ("", "absent") else image.reason
+                yield self._letter(search["source"], self._column, reason)
             if not (text or image.jpeg):
                 common.count("searches:dropped:no_query")
                 continue
@@ -162,9 +168,8 @@ class _Pairs(common.WithIndex):
         common.count(f"pictures:dropped:{made.reason}", bool(made.reason))
         return made
 
-    def _letter(self, source: int, reason: str) -> Any:
-        reason = "no_query" if reason in ("", "absent") else reason
-        letter = common.letter_of(source, self._files, self._column, reason)
+    def _letter(self, source: int, column: str, reason: str) -> Any:
+        letter = common.letter_of(source, self._files, column, reason)
         return beam.pvalue.TaggedOutput(common.DEAD, letter)
 
     def _negatives(self, clicked: Sequence[str] | None, bought: int) -> list[int]:

@@ -45,11 +45,12 @@ def read_secret(path: str | Path | None = None) -> bytes:
             f"There is no key file `{path}`. Create it once, for instance by "
             f"`openssl rand -hex 32 > {path}`, and keep it out of the repository."
         )
-    text = Path(path).read_text().strip() if path else os.environ.get(VARIABLE, "")
-    if len(text.encode()) < MIN_BYTES:
+    found = Path(path).read_bytes() if path else os.environ.get(VARIABLE, "").encode()
+    secret = found.strip()
+    if len(secret) < MIN_BYTES:
         raise TfmmError(
             "User ids are hashed with a secret key, and there is none. Expected: at "
             f"least {MIN_BYTES} bytes in a key file or in {VARIABLE}. Received: "
-            f"{len(text.encode())} bytes. Create one by `openssl rand -hex 32`."
+            f"{len(secret)} bytes. Create one by `openssl rand -hex 32`."
         )
-    return text.encode()
+    return secret

@@ -233,6 +233,18 @@ class GlobalTime(_Part):
     test_from: datetime.datetime | int
     validation_from: datetime.datetime | int | None = None
 
+    @pydantic.model_validator(mode="after")
+    def _in_order(self) -> "GlobalTime":
+        validation = self.validation_from
+        if validation is not None and microseconds(validation) >= microseconds(
+            self.test_from
+        ):
+            raise ValueError(
+                f"validation_from ({validation}) must be earlier than test_from "
+                f"({self.test_from})"
+            )
+        return self
+
 
 class PerUserLastFraction(_Part):
     """The last moments of every user are the test; see `tfmm.records.split`."""
@@ -240,6 +252,12 @@ class PerUserLastFraction(_Part):
     rule: Literal["per_user_last_fraction"]
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @pydantic.model_validator(mode="after")
+    def _leaves_training(self) -> "PerUserLastFraction":
+        if self.test_fraction + self.validation_fraction >= 1:
+            raise ValueError("test_fraction + validation_fraction must be below 1")
+        return self
 
 
 Split = Annotated[GlobalTime | PerUserLastFraction, Field(discriminator="rule")]
@@ -321,6 +339,21 @@ class Schema(_Part):
                 f"{self.impressions.labels}"
             )
         return self
+
+
+def microseconds(moment: datetime.datetime | int) -> int:
+    """A schema's moment (a date in UTC, or seconds since 1970) in microseconds.
+
+    Example:
+        >>> microseconds(datetime.datetime(1970, 1, 1, 0, 0, 2))
+        2000000
+    """
+    if isinstance(moment, int):
+        return moment * 1_000_000
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    since = moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    return since // datetime.timedelta(microseconds=1)
 
 
 def read_yaml(path: Path) -> Any:

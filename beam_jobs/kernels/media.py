@@ -6,8 +6,10 @@ import re
 import unicodedata
 import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
+import numpy as np
 import pyarrow.fs
 from PIL import Image, ImageOps
 
@@ -48,7 +50,7 @@ def fetch(value: bytes | str, root: Path, max_bytes: int) -> tuple[bytes, str]:
         return (value, "") if len(value) <= max_bytes else (b"", "too_many_bytes")
     try:
         data = _read(value, root, max_bytes + 1)
-    except (OSError, ValueError):
+    except (OSError, ValueError, NotImplementedError, HTTPException):
         return b"", "unreadable_path"
     return (data, "") if len(data) <= max_bytes else (b"", "too_many_bytes")
 
@@ -70,17 +72,18 @@ def picture(data: bytes, size: int, max_pixels: int) -> Picture:
         with Image.open(io.BytesIO(data), formats=FORMATS) as source:
             if source.width * source.height > max_pixels:
                 return Picture(reason="too_many_pixels")
-            if getattr(source, "n_frames", 1) > 1:
+            # Phones store a preview as a second frame of a JPEG: MPO.
+            if source.format != "MPO" and getattr(source, "n_frames", 1) > 1:
                 return Picture(reason="animated")
             source.draft("RGB", (size, size))
             # `load` finds truncated files, `verify` does not.
             source.load()
-            image = _rgb(ImageOps.exif_transpose(source))
+            image = _rgb(_upright(source))
     except Image.DecompressionBombError:
         return Picture(reason="too_many_pixels")
     except Image.UnidentifiedImageError:
         return Picture(reason="not_a_picture")
-    except (OSError, ValueError, SyntaxError, EOFError):
+    except Exception:  # Decoders raise all sorts of errors on damaged bytes.
         return Picture(reason="damaged")
     image.thumbnail((size, size), Image.Resampling.LANCZOS, reducing_gap=2.0)
     out = io.BytesIO()
@@ -96,12 +99,23 @@ def title(text: str | None) -> str:
         'Red Shoe'
     """
     clean = unicodedata.normalize("NFKC", text or "")
-    clean = _SPACE.sub(" ", clean).strip()
-    clean = "".join(c for c in clean if unicodedata.category(c)[0] != "C")
-    return clean[:MAX_TITLE]
+    clean = "".join(
+        c for c in clean if c.isspace() or unicodedata.category(c)[0] != "C"
+    )
+    return _SPACE.sub(" ", clean).strip()[:MAX_TITLE].rstrip()
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The picture turned as its EXIF data say; as it is where they are damaged."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:
+        return image
 
 
 def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits, which `convert` would clip to white.
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

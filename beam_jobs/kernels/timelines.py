@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tfmm.records.spec import FIRST_CODE, UNKNOWN_CODE
 from tfmm.records.split import (
     SPLITS,
     TEST,
@@ -14,7 +15,7 @@ from tfmm.records.split import (
     global_time,
     per_user_last_fraction,
 )
-from tfmm.schema import GlobalTime, Schema
+from tfmm.schema import GlobalTime, Schema, microseconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Requests:
         time: int64 `[R]`, microseconds.
         part: int8 `[R]`: 0 train, 1 validation, 2 test.
         first: int64 `[R + 1]`: request `r` owns impressions `first[r]:first[r + 1]`.
-        impressions: Kept impressions, ordered by request, then place in the list.
+        impressions: Kept impressions, ordered by request, then place in the list,
+            then item; never by the order of the input.
         cut: Number of impressions cut because a request had too many.
     """
 
@@ -40,14 +42,14 @@ class Requests:
 
 @dataclasses.dataclass(frozen=True)
 class Events:
-    """All behaviours of a shard, ordered by (user, time, type, row).
+    """All behaviours of a shard, ordered by (user, time, type, item).
 
     Args:
         user: int64 `[E]`.
         time: int64 `[E]`, microseconds.
         type: int64 `[E]`, codes from 2.
         item: int64 `[E]`, catalog rows.
-        repeated: Number of exact repetitions left out.
+        repeated: Number of rows of the events table left out as repetitions.
     """
 
     user: np.ndarray
@@ -71,7 +73,7 @@ def requests_of(impressions: pa.Table, schema: Schema) -> Requests:
 
     Args:
         impressions: Columns `user`, `item` (rows), `time`, `source` (int64, file and
-            row, for a total order) and the schema's optional roles.
+            row) and the schema's optional roles.
         schema: Gives request ids, limits and the split rule.
     """
     user, time = _int64(impressions["user"]), _int64(impressions["time"])
@@ -82,7 +84,10 @@ def requests_of(impressions: pa.Table, schema: Schema) -> Requests:
         if schema.impressions.position
         else np.zeros(len(user))
     )
-    order = np.lexsort((_int64(impressions["source"]), place, key, time, user))
+    keys = [_int64(impressions["item"]), place, key, time, user]
+    order = np.lexsort(keys)
+    if not _changes(*(column[order] for column in keys)).all():
+        order = np.lexsort(_content(impressions) + keys)
     user, time, key = user[order], time[order], key[order]
     new = _changes(user, time, key)
     number = np.cumsum(new) - 1
@@ -114,39 +119,21 @@ def events_of(
     if label is not None:
         positive = _number(impressions[f"label:{label}"]) > 0
         chosen = impressions.filter(pa.array(positive))
-        code = np.full(chosen.num_rows, types.index(label) + 2)
-        columns.append(_event_columns(chosen, code))
+        code = np.full(chosen.num_rows, types.index(label) + FIRST_CODE)
+        columns.append(_event_columns(chosen, code, from_table=False))
     if events is not None and events.num_rows:
-        known = pa.array(types, pa.string())
-        code = _int64(pc.add(pc.index_in(events["type"], value_set=known), 2))
-        columns.append(_event_columns(events, code))
+        found = pc.index_in(events["type"], value_set=pa.array(types, pa.string()))
+        code = _int64(pc.fill_null(found, UNKNOWN_CODE - FIRST_CODE)) + FIRST_CODE
+        columns.append(_event_columns(events, code, from_table=True))
     if not columns:
         empty = np.zeros(0, np.int64)
         return Events(empty, empty, empty, empty, 0)
-    user, time, kind, item = map(np.concatenate, zip(*columns, strict=True))
-    order = np.lexsort((item, kind, time, user))
-    user, time, kind, item = user[order], time[order], kind[order], item[order]
+    joined = [np.concatenate(column) for column in zip(*columns, strict=True)]
+    order = np.lexsort(joined[::-1])
+    user, time, kind, item, from_table = (column[order] for column in joined)
     new = _changes(user, time, kind, item)
-    return Events(user[new], time[new], kind[new], item[new], int((~new).sum()))
-
-
-def cuts(requests: Requests, events: Events, lag: int) -> tuple[np.ndarray, np.ndarray]:
-    """For every request, the span of events in its history.
-
-    An event is in the history if it is the same user's and strictly earlier than the
-    request's time less the lag.
-
-    Args:
-        requests: The requests.
-        events: The events.
-        lag: Microseconds.
-
-    Returns:
-        Start of the user's events and end of the history, int64 `[R]` each.
-    """
-    start = np.searchsorted(events.user, requests.user, "left")
-    end = _search(events.user, events.time, requests.user, requests.time - lag)
-    return start, np.maximum(start, end)
+    repeated = int(from_table[~new].sum())
+    return Events(user[new], time[new], kind[new], item[new], repeated)
 
 
 def train_ends(requests: Requests) -> dict[int, int]:
@@ -178,13 +165,6 @@ def first_known(split: GlobalTime) -> int:
     return min(microseconds(moment) for moment in moments if moment is not None)
 
 
-def microseconds(moment: object) -> int:
-    """A schema's moment (a date, or seconds since 1970) in microseconds."""
-    if isinstance(moment, int):
-        return moment * 1_000_000
-    return pc.cast(pa.scalar(moment), pa.timestamp("us")).value
-
-
 def part_names() -> tuple[tuple[int, str], ...]:
     """Code and name of every split."""
     return tuple(zip((TRAIN, VALIDATION, TEST), SPLITS, strict=True))
@@ -214,22 +194,6 @@ def _first_time(user: np.ndarray, key: np.ndarray, time: np.ndarray) -> np.ndarr
     return result
 
 
-def _search(
-    user: np.ndarray, time: np.ndarray, wanted_user: np.ndarray, wanted: np.ndarray
-) -> np.ndarray:
-    """Where (wanted_user, wanted) would go, left, in arrays ordered by both."""
-    moments = np.unique(np.concatenate([time, wanted]))
-    width = np.int64(len(moments) + 1)
-    people = np.unique(np.concatenate([user, wanted_user]))
-
-    def joint(of_user: np.ndarray, of_time: np.ndarray) -> np.ndarray:
-        return np.searchsorted(people, of_user) * width + np.searchsorted(
-            moments, of_time
-        )
-
-    return np.searchsorted(joint(user, time), joint(wanted_user, wanted), "left")
-
-
 def _changes(*columns: np.ndarray) -> np.ndarray:
     """True where any of the columns differs from the row before."""
     new = np.ones(len(columns[0]), bool)
@@ -240,12 +204,15 @@ def _changes(*columns: np.ndarray) -> np.ndarray:
     return new
 
 
-def _event_columns(table: pa.Table, code: np.ndarray) -> tuple[np.ndarray, ...]:
+def _event_columns(
+    table: pa.Table, code: np.ndarray, from_table: bool
+) -> tuple[np.ndarray, ...]:
     return (
         _int64(table["user"]),
         _int64(table["time"]),
         code.astype(np.int64),
         _int64(table["item"]),
+        np.full(table.num_rows, from_table),
     )
 
 
@@ -259,5 +226,16 @@ def _number(column: pa.ChunkedArray) -> np.ndarray:
 
 def _codes(column: pa.ChunkedArray) -> np.ndarray:
     """Text as integers in the text's order."""
-    values = column.to_numpy()
-    return np.unique(values, return_inverse=True)[1].astype(np.int64)
+    return pc.rank(column, tiebreaker="dense").to_numpy().astype(np.int64)
+
+
+def _content(impressions: pa.Table) -> list[np.ndarray]:
+    """Sort keys that only equal rows share, so that the input's order never counts."""
+    keys = []
+    for name in sorted(impressions.column_names):
+        column = impressions[name]
+        if pa.types.is_string(column.type):
+            keys.append(_codes(column))
+        elif name not in ("source", "user", "item"):
+            keys.append(_number(column))
+    return keys

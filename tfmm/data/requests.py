@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfmm.errors import TfmmError
 from tfmm.records.manifest import read_manifest
-from tfmm.records.spec import FIRST_CODE, RequestSpec
+from tfmm.records.spec import FIRST_CODE, MISSING_CODE, UNKNOWN_CODE, RequestSpec
 from tfmm.records.timeline import KIND, TEXT, Column, columns
 from tfmm.records.vocabularies import USER, Vocabularies
 
@@ -57,9 +57,7 @@ def requests(
     dataset = tf.data.Dataset.from_tensor_slices(files)
     if shuffle:
         dataset = dataset.shuffle(len(files), seed=seed)
-    dataset = dataset.interleave(
-        tf.data.TFRecordDataset, cycle_length=len(files)
-    )
+    dataset = dataset.interleave(tf.data.TFRecordDataset, cycle_length=len(files))
     if shuffle:
         dataset = dataset.shuffle(SHUFFLED_CHUNKS * TIMELINES_PER_CHUNK, seed=seed + 1)
     dataset = dataset.batch(TIMELINES_PER_CHUNK)
@@ -102,15 +100,16 @@ def _lookups(vocabularies: Vocabularies) -> dict[str, tf.lookup.StaticHashTable]
 
 
 def _lookup(values: Any) -> tf.lookup.StaticHashTable:
-    keys = tf.constant(list(values), tf.string)
-    codes = tf.range(FIRST_CODE, FIRST_CODE + len(values), dtype=tf.int64)
+    # The missing value is a key too: TensorFlow refuses a table of none.
+    keys = tf.constant(["", *values], tf.string)
+    known = tf.range(FIRST_CODE, FIRST_CODE + len(values), dtype=tf.int64)
+    codes = tf.concat([tf.constant([MISSING_CODE], tf.int64), known], 0)
     table = tf.lookup.KeyValueTensorInitializer(keys, codes)
-    return tf.lookup.StaticHashTable(table, default_value=1)
+    return tf.lookup.StaticHashTable(table, default_value=UNKNOWN_CODE)
 
 
 def _codes(table: tf.lookup.StaticHashTable, values: tf.Tensor) -> tf.Tensor:
-    """0 for the missing value, 1 for an unknown one."""
-    return tf.where(values == "", 0, tf.cast(table.lookup(values), tf.int32))
+    return tf.cast(table.lookup(values), tf.int32)
 
 
 def _parse(records: tf.Tensor, spec: RequestSpec) -> dict[str, Any]:

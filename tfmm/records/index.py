@@ -85,9 +85,8 @@ class ItemIndex:
         """
         array = as_text(ids)
         found = pc.index_in(array, value_set=self._arrow)
-        return pc.add(pc.fill_null(found, UNKNOWN_ROW - FIRST_ROW), FIRST_ROW).to_numpy(
-            zero_copy_only=False
-        )
+        places = pc.fill_null(found, UNKNOWN_ROW - FIRST_ROW)
+        return places.to_numpy(zero_copy_only=False) + np.int32(FIRST_ROW)
 
     def id_of(self, row: int) -> str:
         """The raw id of a catalog row; empty for rows 0 and 1."""

@@ -7,6 +7,7 @@ last file written, and a folder without one is refused.
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from tfmm.errors import TfmmError
 
 FORMAT = 1
 NAME = "manifest.json"
+_ASIDE = re.compile(r"\.(?P<kind>tmp|old)-(?P<process>\d+)-[0-9a-f]{8}")
 
 
 @contextmanager
@@ -28,7 +30,10 @@ def writing(folder: str | Path) -> Iterator[Path]:
     `folder` stays as it was.
 
     Args:
-        folder: Where the output shall stand. Replaced if it exists.
+        folder: Where the output shall stand. An earlier output is replaced.
+
+    Raises:
+        TfmmError: If `folder` holds files and no manifest, so that it is no output.
 
     Example:
         >>> import tempfile
@@ -40,6 +45,7 @@ def writing(folder: str | Path) -> Iterator[Path]:
         5
     """
     folder = Path(folder).absolute()
+    _check_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(folder)
     tmp = folder.with_name(f"{folder.name}.tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}")
@@ -141,11 +147,20 @@ def _check_file(path: Path, fact: Mapping[str, Any], verify: bool) -> None:
         )
 
 
+def _check_replaceable(folder: Path) -> None:
+    if folder.is_dir() and not (folder / NAME).is_file() and any(folder.iterdir()):
+        raise TfmmError(
+            f"`{folder}` would be replaced, but it is no earlier output. Expected: no "
+            f"folder, an empty one, or one with a {NAME}. Received: other files. "
+            "Choose another folder, or remove this one."
+        )
+
+
 def _replace(tmp: Path, folder: Path) -> None:
     if not folder.exists():
         tmp.rename(folder)
         return
-    old = folder.with_name(f"{folder.name}.old-{uuid.uuid4().hex[:8]}")
+    old = folder.with_name(tmp.name.replace(".tmp-", ".old-"))
     folder.rename(old)
     tmp.rename(folder)
     shutil.rmtree(old)
@@ -153,9 +168,15 @@ def _replace(tmp: Path, folder: Path) -> None:
 
 def _remove_leftovers(folder: Path) -> None:
     """Removes what killed runs left, and only that: their process is gone."""
-    for path in folder.parent.glob(f"{folder.name}.tmp-*"):
-        process = path.name.rsplit("-", 2)[-2]
-        if process.isdigit() and not _alive(int(process)):
+    for path in folder.parent.iterdir():
+        found = _ASIDE.fullmatch(path.name.removeprefix(folder.name))
+        if not path.name.startswith(folder.name) or not found:
+            continue
+        if _alive(int(found["process"])):
+            continue
+        if found["kind"] == "old" and not folder.exists():
+            path.rename(folder)  # Killed between the two renames of `_replace`.
+        else:
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-FIRST_CODE = 2
+MISSING_CODE, UNKNOWN_CODE, FIRST_CODE = 0, 1, 2
 SCOPES = ("user", "context", "candidate", "item")
 
 

@@ -52,8 +52,19 @@ class Vocabularies:
     spec: RequestSpec
     index_stamp: Mapping[str, Any]
 
-    def save(self, folder: str | Path, counts: Mapping[str, Any]) -> None:
-        """Writes the folder, whole or not at all."""
+    def save(
+        self,
+        folder: str | Path,
+        counts: Mapping[str, Any],
+        dead_letters: Sequence[str] = (),
+    ) -> None:
+        """Writes the folder, whole or not at all.
+
+        Args:
+            folder: Where to write.
+            counts: Counts for the manifest.
+            dead_letters: Rows of the catalogue left out, as JSON lines.
+        """
         with writing(folder) as tmp:
             (tmp / "values").mkdir()
             for name, values in self.values.items():
@@ -61,10 +72,13 @@ class Vocabularies:
                 pq.write_table(table, tmp / "values" / f"{name}.parquet")
             for name in ItemTable.__dataclass_fields__:
                 np.save(tmp / f"{name}.npy", getattr(self.items, name))
+            if dead_letters:
+                text = "".join(letter + "\n" for letter in dead_letters)
+                (tmp / "dead_letters.jsonl").write_text(text, encoding="utf-8")
             write_manifest(
                 tmp,
                 kind=KIND,
-                counts=counts,
+                counts={**counts, "dead_letters": len(dead_letters)},
                 index=dict(self.index_stamp),
                 spec=self.spec.to_dict(),
                 sizes={name: len(values) for name, values in self.values.items()},

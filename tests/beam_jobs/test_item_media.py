@@ -1,0 +1,103 @@
+import io
+
+import pyarrow as pa
+import pytest
+import shop
+from PIL import Image
+from sample_pictures import animation, encoded, huge_png, noise
+
+from beam_jobs import item_media
+from tfmm.errors import TfmmError
+from tfmm.records.index import ItemIndex
+
+GOOD = encoded(noise((40, 20)))
+CASES = [
+    ("absent", None, None),
+    ("animated", animation(), "animated"),
+    ("corrupt", b"\xff\xd8\xff" + b"corrupt" * 20, "not_a_picture"),
+    ("good", GOOD, None),
+    ("huge", huge_png(), "too_many_pixels"),
+    ("large", GOOD + bytes(60_000), "too_many_bytes"),
+    ("truncated", GOOD[:-1000], "damaged"),
+]
+
+
+def build(folder, items, index_ids=None, **changes):
+    schema = shop.write(
+        folder,
+        {"items": items},
+        items={"files": "items.parquet", "id": "id"} | changes,
+        media={"image_size": 16, "max_bytes": 50_000},
+    )
+    ids = index_ids or [x for x in pa.table(items)["id"].to_pylist() if x]
+    ItemIndex.create(dict.fromkeys(ids)).save(folder / "index")
+    output = folder / "items"
+    manifest = item_media.run(str(schema), str(folder / "index"), str(output))
+    return manifest, shop.records(output), shop.letters(output)
+
+
+def test_an_item_with_a_bad_picture_keeps_its_title(tmp_path):
+    items = {
+        "id": [name for name, _, _ in CASES],
+        "title": [f"Title of {name}" for name, _, _ in CASES],
+        "image": pa.array([data for _, data, _ in CASES], pa.binary()),
+    }
+    manifest, records, letters = build(tmp_path, items, title="title", image="image")
+    titles = {r["item_id"][0].decode(): r["title"][0].decode() for r in records}
+    assert titles == {name: f"Title of {name}" for name, _, _ in CASES}
+    pictures = {r["item_id"][0].decode(): r["image"][0] for r in records}
+    assert [name for name, jpeg in pictures.items() if jpeg] == ["good"]
+    image = Image.open(io.BytesIO(pictures["good"]))
+    assert image.size == (8, 16) and image.mode == "RGB"
+    assert letters == [
+        ("items.parquet", row, "image", reason)
+        for row, (_, _, reason) in enumerate(CASES)
+        if reason
+    ]
+    assert manifest["counts"] == {"read": 7, "written": 7, "dropped": {}}
+    dropped = {reason or "absent": 1 for name, _, reason in CASES if name != "good"}
+    expected = {"read": 7, "written": 1, "dropped": dict(sorted(dropped.items()))}
+    assert manifest["pictures"] == expected
+    assert len(manifest["files"]) == 9  # 8 shards and the dead letters
+
+
+def test_rows_that_are_left_out_are_counted(tmp_path):
+    items = {
+        "id": ["b", None, "a", "b", "newer"],
+        "title": ["first", "nobody's", "", "second", "newer than the index"],
+    }
+    manifest, records, letters = build(tmp_path, items, ["a", "b"], title="title")
+    found = {(r["row"][0], r["item_id"][0], r["title"][0]) for r in records}
+    assert found == {(2, b"a", b""), (3, b"b", b"first")}
+    assert letters == [
+        ("items.parquet", 1, "id", "no_id"),
+        ("items.parquet", 3, "id", "repeated_id"),
+        ("items.parquet", 4, "id", "not_in_index"),
+    ]
+    assert manifest["counts"]["read"] == 5 and shop.adds_up(manifest["counts"])
+    assert manifest["titles"]["dropped"] == {"empty": 1}
+    assert all(r["image"] == [b""] and r["image_hash"] == [b""] for r in records)
+
+
+def test_pictures_by_path(tmp_path):
+    (tmp_path / "media" / "sub").mkdir(parents=True)
+    (tmp_path / "media" / "sub" / "a.jpg").write_bytes(GOOD)
+    items = {
+        "id": ["a", "b", "c", "d"],
+        "path": ["sub/a.jpg", "absent.jpg", str(tmp_path / "media/sub/a.jpg"), ""],
+    }
+    manifest, records, letters = build(
+        tmp_path, items, image="path", image_root="media"
+    )
+    jpegs = {r["item_id"][0]: r["image"][0] for r in records}
+    assert jpegs[b"a"] == jpegs[b"c"] != b"" and jpegs[b"b"] == jpegs[b"d"] == b""
+    assert letters == [("items.parquet", 1, "path", "unreadable_path")]
+    assert manifest["pictures"]["dropped"] == {"absent": 1, "unreadable_path": 1}
+    hashes = {r["item_id"][0]: r["image_hash"][0] for r in records}
+    assert hashes[b"a"] == hashes[b"c"] and len(hashes[b"a"]) == 16
+
+
+def test_a_schema_without_items(tmp_path):
+    schema = shop.write(tmp_path, {}, items=None)
+    with pytest.raises(TfmmError, match=r"no `items`.*from_vectors"):
+        item_media.run(str(schema), "index", "items")

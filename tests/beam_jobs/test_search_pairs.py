@@ -1,0 +1,92 @@
+import pyarrow as pa
+import pytest
+import shop
+from sample_pictures import encoded, noise
+
+from beam_jobs import search_pairs
+from tfmm.errors import TfmmError
+from tfmm.records.index import ItemIndex
+
+GOOD = encoded(noise((20, 20)))
+
+
+def run(folder, searches, index=("a", "b", "c"), **changes):
+    tables = {"searches": searches}
+    schema = shop.write(folder / "shop", tables, **changes)
+    ItemIndex.create(index).save(folder / "index")
+    return search_pairs.run(str(schema), str(folder / "index"), str(folder / "pairs"))
+
+
+def test_pairs_by_hand(hand_made):
+    _, out, manifests = hand_made
+    train, test = shop.records(out / "pairs/train"), shop.records(out / "pairs/test")
+    # Bought a = row 2; clicked c, a, b, c without the bought one: rows 3 and 4.
+    assert train == [
+        {
+            "query_text": [b"red shoes"],
+            "query_image": [b""],
+            "item": [2],
+            "negatives": [3, 4],
+            "time": [120_000_000],
+        }
+    ]
+    assert [(r["query_text"], r["item"], r["negatives"]) for r in test] == [
+        ([b"hat"], [6], [])
+    ]
+    manifest = manifests["pairs"]
+    assert manifest["counts"] == {"read": 2, "written": 2, "dropped": {}}
+    assert manifest["parts"] == {"train": 1, "test": 1}
+
+
+def test_searches_that_are_left_out_are_counted(tmp_path):
+    pictures = [GOOD, b"no picture", b"no picture", None, GOOD, None, GOOD]
+    searches = {
+        "time": [1, 2, 3, 4, None, 6, 7],
+        "bought": ["a", "a", "a", "a", "a", "newer", None],
+        "text": ["x", "words", None, " ", "x", "x", "x"],
+        "picture": pa.array(pictures, pa.binary()),
+        "clicked": [[], ["newer"], None, [], [], [], []],
+    }
+    manifest = run(tmp_path, searches)
+    assert manifest["counts"] == {
+        "read": 7,
+        "written": 2,
+        "dropped": {"no_bought": 1, "no_query": 2, "no_time": 1, "not_in_index": 1},
+    }
+    assert shop.letters(tmp_path / "pairs") == [
+        ("searches.parquet", 1, "picture", "not_a_picture"),
+        ("searches.parquet", 2, "picture", "not_a_picture"),
+        ("searches.parquet", 3, "picture", "no_query"),
+        ("searches.parquet", 4, "time", "no_time"),
+        ("searches.parquet", 5, "bought", "not_in_index"),
+        ("searches.parquet", 6, "bought", "no_bought"),
+    ]
+    records = shop.records(tmp_path / "pairs/train")
+    found = {(bool(r["query_image"][0]), r["query_text"][0]) for r in records}
+    assert found == {(True, b"x"), (False, b"words")}
+    assert [r["negatives"] for r in records] == [[], []]
+    assert manifest["sources"] == {"image": 1, "text": 2}
+
+
+def test_the_last_fraction_of_all_searches_is_the_test(tmp_path):
+    times = [5, 3, 1, 4, 2, 4]
+    searches = {
+        "time": times,
+        "bought": ["a"] * 6,
+        "text": [str(time) for time in times],
+        "picture": pa.array([None] * 6, pa.binary()),
+        "clicked": [[]] * 6,
+    }
+    split = {"rule": "per_user_last_fraction", "test_fraction": 0.34}
+    run(tmp_path, searches, split=split)
+    # floor(0.66 * 6) = 3 of 1 2 3 4 4 5 train; the fourth's moment starts the test.
+    train = shop.records(tmp_path / "pairs/train")
+    test = shop.records(tmp_path / "pairs/test")
+    assert sorted(r["query_text"][0] for r in train) == [b"1", b"2", b"3"]
+    assert sorted(r["query_text"][0] for r in test) == [b"4", b"4", b"5"]
+
+
+def test_a_schema_without_searches(tmp_path):
+    schema = shop.write(tmp_path, {}, searches=None)
+    with pytest.raises(TfmmError, match="no `searches`"):
+        search_pairs.run(str(schema), "index", "pairs")

@@ -1,0 +1,69 @@
+"""Shops that many tests share, each built once a session."""
+
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+sys.path.insert(0, str(Path(__file__).parent))
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import shop
+
+
+@pytest.fixture(scope="session")
+def hand_made(tmp_path_factory):
+    """(schema path, output folder, manifests) of the shop in `shop.py`."""
+    base = tmp_path_factory.mktemp("hand_made")
+    schema = shop.write(base / "shop")
+    return schema, base / "out", shop.build(schema, base / "out")
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory):
+    """The same of a small simulated marketplace with planted users and searches."""
+    from tfmm.datasets.marketplace import MarketplaceConfig, generate
+
+    base = tmp_path_factory.mktemp("simulated")
+    config = MarketplaceConfig.of_size("smoke", users=40, searches=60, items=80)
+    folder = generate(base / "shop", config)
+    users, queries = shop.PLANTED_USER, shop.PLANTED_QUERY
+    _plant(folder / "users.parquet", "user_id", users)
+    _plant(folder / "impressions.parquet", "user_id", users, "click", 7)
+    _plant(folder / "events.parquet", "user_id", users, "time", None)
+    _plant(folder / "searches.parquet", "query_text", queries, "bought_item", None)
+    schema = folder / "schema.yaml"
+    return schema, base / "out", shop.build(schema, base / "out")
+
+
+def _plant(path, column, planted, spoiled=None, by=None):
+    """Marks a column's texts; spoils a value, so that there is a dead letter."""
+    table = pq.read_table(path)
+    values = [planted + str(x) if x else None for x in table[column].to_pylist()]
+    table = _with(table, column, pa.array(values, pa.string()))
+    if spoiled:
+        values = table[spoiled].to_pylist()
+        values[10] = by
+        table = _with(table, spoiled, pa.array(values, table[spoiled].type))
+    pq.write_table(table, path, row_group_size=500)
+
+
+def _with(table, column, values):
+    return table.set_column(table.column_names.index(column), column, values)
+
+
+def pytest_collection_finish():
+    """Puts public functions back in the place of the modules of the same name.
+
+    Collecting `tfmm/data/requests.py` for its doctests sets the module as
+    `tfmm.data.requests`, where users find the function.
+    """
+    for name in [x for x in sys.modules if x.split(".")[0] == "tfmm"]:
+        package = sys.modules[name]
+        for public in getattr(package, "__all__", ()):
+            found = vars(package).get(public)
+            if isinstance(found, ModuleType) and hasattr(found, public):
+                setattr(package, public, getattr(found, public))

@@ -1,0 +1,60 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tfmm.errors import TfmmError
+from tfmm.records.index import ItemIndex
+
+
+def test_rows_of_any_sequence():
+    index = ItemIndex.create(["10", "9"], "int64")
+    assert index.ids == ["9", "10"]  # integers sort as integers
+    for ids in ([9, 10, 11], np.array([9, 10, 11]), ["9", "10", "11"]):
+        rows = index.rows_of(ids)
+        assert rows.tolist() == [2, 3, 1] and rows.dtype == np.int32
+    assert index.rows_of(pa.array(["9", None])).tolist() == [2, 1]
+    assert index.rows_of(pa.chunked_array([["9"], ["10"]])).tolist() == [2, 3]
+    assert index.rows_of([]).tolist() == []
+    assert [index.id_of(row) for row in (0, 1, 2)] == ["", "", "9"]
+
+
+def test_rows_stay_when_ids_come_and_go():
+    index = ItemIndex.create(["b", "d"])
+    grown = index.extend(["a", "d", "c"])  # b is gone
+    assert grown.ids == ["b", "d", "a", "c"]
+    assert grown.lineage == index.lineage
+    grown.check(index.stamp(), "records")
+
+
+def test_other_lineage_branch_and_length_are_refused():
+    index = ItemIndex.create(["a"])
+    with pytest.raises(TfmmError, match=r"another item index.*lineage"):
+        index.check(ItemIndex.create(["b"]).stamp(), "`records`")
+    with pytest.raises(TfmmError, match=r"`records` knows more items.*3 rows.*4 rows"):
+        index.check(index.extend(["b"]).stamp(), "`records`")
+    with pytest.raises(TfmmError, match="another branch"):
+        index.extend(["b"]).check(index.extend(["c"]).stamp(), "`records`")
+
+
+def test_save_and_open(tmp_path):
+    index = ItemIndex.create(["1", "2"], "int64").extend(["0"])
+    index.save(tmp_path / "index")
+    again = ItemIndex.open(tmp_path / "index")
+    assert again.ids == ["1", "2", "0"]
+    assert again.stamp() == index.stamp() and again.id_type == "int64"
+
+
+def test_ids_that_are_not_what_the_manifest_says(tmp_path):
+    ItemIndex.create(["a", "b"]).save(tmp_path / "index")
+    ItemIndex.create(["b", "c"]).save(tmp_path / "other")
+    other = (tmp_path / "other" / "ids.parquet").read_bytes()
+    (tmp_path / "index" / "ids.parquet").write_bytes(other)
+    with pytest.raises(TfmmError, match=r"names other items|not what its manifest"):
+        ItemIndex.open(tmp_path / "index")
+
+
+def test_wrong_arguments():
+    with pytest.raises(TfmmError, match="1 repeated"):
+        ItemIndex(["a", "a"])
+    with pytest.raises(TfmmError, match="Received: 'uint8'"):
+        ItemIndex(["a"], "uint8")

@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+
+from tfmm.errors import TfmmError
+from tfmm.identity import VARIABLE, read_secret, user_keys
+
+SECRET = b"0123456789abcdef"
+
+
+def test_keys_depend_on_the_user_and_the_secret():
+    keys = user_keys(["a", "b", "a"], SECRET)
+    assert keys.dtype == np.int64 and (keys >= 0).all()
+    assert keys[0] == keys[2] != keys[1]
+    assert user_keys(["a"], SECRET[::-1])[0] != keys[0]
+
+
+def test_secret_from_file_before_variable(tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "of the environment")
+    (tmp_path / "key").write_bytes(b" \xff" + SECRET + b"\n")
+    assert read_secret(tmp_path / "key") == b"\xff" + SECRET
+    assert read_secret() == b"of the environment"
+
+
+@pytest.mark.parametrize("value", ["", "short"])
+def test_no_secret(monkeypatch, value):
+    monkeypatch.setenv(VARIABLE, value)
+    with pytest.raises(TfmmError, match=f"Received: {len(value)} bytes"):
+        read_secret()
+
+
+def test_absent_key_file(tmp_path):
+    with pytest.raises(TfmmError, match="There is no key file"):
+        read_secret(tmp_path / "absent")

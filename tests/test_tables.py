@@ -1,0 +1,305 @@
+import datetime
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from tfmm import table_files
+from tfmm.errors import TfmmError
+from tfmm.schema import Impressions, Items, Searches
+from tfmm.tables import holds_integers, parts, read
+
+LOG = {
+    "u": ["7", "8", "9"],
+    "i": ["x", "y", "z"],
+    "t": [1, 2, 3],
+    "c": [0, 1, 0],
+    "p": [1.5, 2.5, None],
+}
+
+
+def impressions(files):
+    return Impressions(
+        files=files,
+        user="u",
+        item="i",
+        time="t",
+        labels=["c"],
+        features={"p": "numeric"},
+    )
+
+
+def write(path, columns):
+    if path.suffix == ".parquet":
+        pq.write_table(pa.table(columns), path)
+    elif path.suffix == ".csv":
+        pyarrow.csv.write_csv(pa.table(columns), path)
+    else:
+        values = zip(*columns.values(), strict=True)
+        rows = [dict(zip(columns, row, strict=True)) for row in values]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def everything(table, folder, unit="s", roles=None):
+    """All good rows as lists, and all dead letters as (row, column, reason)."""
+    chunks, letters = [], []
+    for part in parts(table, folder):
+        for chunk, left_out in read(table, part, unit, roles):
+            chunks.append(chunk)
+            letters += [(x.row, x.column, x.reason) for x in left_out]
+    return pa.concat_tables(chunks).to_pydict(), letters
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl", "json"])
+def test_every_format_reads_alike(tmp_path, suffix):
+    write(tmp_path / f"log.{suffix}", LOG)
+    rows, letters = everything(impressions(f"log.{suffix}"), tmp_path)
+    assert letters == []
+    assert rows == {
+        "user": ["7", "8", "9"],
+        "item": ["x", "y", "z"],
+        "time": [1_000_000, 2_000_000, 3_000_000],
+        "label:c": [0.0, 1.0, 0.0],
+        "features:p": [1.5, 2.5, None],
+        "row": [0, 1, 2],
+    }
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
+def test_one_bad_value_costs_its_row(tmp_path, suffix):
+    prices = ["1.5", "cheap", "2.5"] if suffix != "jsonl" else [1.5, "cheap", 2.5]
+    write(tmp_path / f"log.{suffix}", LOG | {"p": prices})
+    rows, letters = everything(impressions(f"log.{suffix}"), tmp_path)
+    assert rows["user"] == ["7", "9"] and rows["row"] == [0, 2]
+    assert letters == [(1, "p", "not_number")]
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
+def test_a_bad_column_is_an_error(tmp_path, suffix):
+    path = write(tmp_path / f"log.{suffix}", LOG | {"p": ["low", "mid", "high"]})
+    with pytest.raises(TfmmError) as error:
+        everything(impressions(path.name), tmp_path)
+    for words in (str(path), "`p`", "Expected: numbers", "Received: string", "'low'"):
+        assert words in str(error.value)
+
+
+def test_a_short_last_chunk_with_a_bad_value_is_no_bad_column(tmp_path):
+    table = pa.table(LOG | {"p": ["1", "2", "dear"]})
+    pq.write_table(table, tmp_path / "log.parquet", row_group_size=1)
+    rows, letters = everything(impressions("log.parquet"), tmp_path)
+    assert rows["row"] == [0, 1]
+    assert letters == [(2, "p", "not_number")]
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
+def test_a_missing_column_is_named(tmp_path, suffix):
+    columns = {name: LOG[name] for name in "uitc"}
+    path = write(tmp_path / f"log.{suffix}", columns)
+    with pytest.raises(TfmmError) as error:
+        parts(impressions(path.name), tmp_path)
+    for words in (str(path), "`p`", "Expected: a column of numbers", "u, i, t, c"):
+        assert words in str(error.value)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
+def test_a_file_of_no_bytes(tmp_path, suffix):
+    path = tmp_path / f"log.{suffix}"
+    path.touch()
+    with pytest.raises(TfmmError, match=rf"`{path}` cannot be read. Expected: a "):
+        parts(impressions(path.name), tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_a_table_of_no_rows(tmp_path, suffix):
+    write(tmp_path / f"log.{suffix}", {n: pa.array([], pa.string()) for n in LOG})
+    with pytest.raises(TfmmError, match=r"has no rows. Expected: at least one"):
+        parts(impressions(f"log.{suffix}"), tmp_path)
+
+
+def test_one_of_several_files_may_be_empty(tmp_path):
+    write(tmp_path / "a.parquet", pa.table(LOG).slice(0, 0).to_pydict() | LOG)
+    pq.write_table(pa.table(LOG).slice(0, 0), tmp_path / "b.parquet")
+    found = parts(impressions("*.parquet"), tmp_path)
+    assert [part.file for part in found] == [str(tmp_path / "a.parquet")]
+
+
+def test_damaged_parquet(tmp_path):
+    path = write(tmp_path / "log.parquet", LOG)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(TfmmError, match="cannot be read"):
+        parts(impressions("log.parquet"), tmp_path)
+
+
+def test_unknown_suffix_and_absent_file(tmp_path):
+    (tmp_path / "log.xlsx").touch()
+    with pytest.raises(TfmmError, match=r"unknown suffix.*Received: '.xlsx'"):
+        parts(impressions("log.xlsx"), tmp_path)
+    with pytest.raises(TfmmError, match="There is no file"):
+        parts(impressions("absent-*.csv"), tmp_path)
+
+
+def test_damaged_json_lines_cost_themselves(tmp_path):
+    path = write(tmp_path / "log.jsonl", LOG)
+    path.write_text(path.read_text() + "\n[1]\n{'u': 3\n")
+    rows, letters = everything(impressions("log.jsonl"), tmp_path)
+    assert rows["row"] == [0, 1, 2]
+    assert letters == [(3, "u", "no_user"), (4, "u", "no_user")]
+
+
+def test_csv_keeps_the_text_na_and_quoted_newlines(tmp_path):
+    path = tmp_path / "items.csv"
+    path.write_text('id,title,p\nNA,"two\nlines",NA\nnull,,nan\n')
+    items = Items(files="items.csv", id="id", title="title", features={"p": "numeric"})
+    rows, letters = everything(items, tmp_path)
+    assert rows["id"] == ["NA", "null"] and letters == []
+    assert rows["title"] == ["two\nlines", None]
+    assert rows["features:p"] == [None, None]
+
+
+def test_required_and_optional_values(tmp_path):
+    columns = LOG | {"u": [None, "8", ""], "c": [0, 2, 1], "p": [None, None, 1.0]}
+    write(tmp_path / "log.parquet", columns)
+    rows, letters = everything(impressions("log.parquet"), tmp_path)
+    assert rows["row"] == []
+    assert sorted(letters) == [
+        (0, "u", "no_user"),
+        (1, "c", "not_label"),
+        (2, "u", "not_id"),
+    ]
+
+
+def test_nan_is_missing_and_infinity_unreadable(tmp_path):
+    prices = np.array([np.nan, np.inf, 1.0])
+    write(tmp_path / "log.parquet", LOG | {"p": pa.array(prices)})
+    rows, letters = everything(impressions("log.parquet"), tmp_path)
+    assert rows["features:p"] == [None, 1.0]
+    assert letters == [(1, "p", "not_number")]
+
+
+def test_ids_of_every_type_become_text(tmp_path):
+    for ids in (
+        pa.array([7, 8, 9], pa.uint8()),
+        pa.array([7.0, 8.0, 9.0]),
+        pa.array(["7", "8", "9"]).dictionary_encode(),
+        pa.array([b"7", b"8", b"9"], pa.large_binary()),
+        pa.array(["7", "8", "9"], pa.large_string()),
+    ):
+        write(tmp_path / "log.parquet", LOG | {"u": ids})
+        rows, _ = everything(impressions("log.parquet"), tmp_path)
+        assert rows["user"] == ["7", "8", "9"]
+
+
+def test_an_id_with_a_line_break_is_no_id(tmp_path):
+    write(tmp_path / "log.parquet", LOG | {"i": ["x", "y\nz", "w"]})
+    rows, letters = everything(impressions("log.parquet"), tmp_path)
+    assert rows["item"] == ["x", "w"] and letters == [(1, "i", "not_id")]
+
+
+SECOND = 1_704_164_645  # 2024-01-02T03:04:05 in UTC
+
+
+@pytest.mark.parametrize(
+    ("times", "unit"),
+    [
+        (pa.array([SECOND] * 3), "s"),
+        (pa.array([float(SECOND)] * 3), "s"),
+        (pa.array([SECOND * 1000] * 3), "ms"),
+        (pa.array([SECOND * 1_000_000] * 3), "us"),
+        (pa.array([str(SECOND)] * 3), "s"),
+        (pa.array([f"{SECOND}.0"] * 3), "s"),
+        (pa.array([SECOND * 10**9] * 3).cast(pa.timestamp("ns")), "s"),
+        (pa.array([SECOND] * 3).cast(pa.timestamp("s", "Europe/Rome")), "s"),
+        (pa.array(["2024-01-02T03:04:05"] * 3), "s"),
+        (pa.array(["2024-01-02 03:04:05Z"] * 3), "s"),
+        (pa.array(["2024-01-02T04:04:05+01:00", str(SECOND), f"{SECOND}.0"]), "s"),
+    ],
+)
+def test_times_of_every_type(tmp_path, times, unit):
+    write(tmp_path / "log.parquet", LOG | {"t": times})
+    rows, letters = everything(impressions("log.parquet"), tmp_path, unit)
+    assert letters == []
+    assert rows["time"] == [SECOND * 1_000_000] * 3
+
+
+def test_dates(tmp_path):
+    days = pa.array([datetime.date(1970, 1, 2)] * 3)
+    write(tmp_path / "log.parquet", LOG | {"t": days})
+    rows, _ = everything(impressions("log.parquet"), tmp_path)
+    assert rows["time"] == [86_400_000_000] * 3
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pa.array([SECOND * 1000] * 3),  # milliseconds, but the schema says seconds
+        pa.array([datetime.time(1)] * 3),
+        pa.array([["1"]] * 3),
+    ],
+)
+def test_times_that_cannot_be(tmp_path, times):
+    write(tmp_path / "log.parquet", LOG | {"t": times})
+    with pytest.raises(TfmmError, match=r"column `t`.*time_unit"):
+        everything(impressions("log.parquet"), tmp_path)
+
+
+def test_one_time_that_cannot_be(tmp_path):
+    write(tmp_path / "log.parquet", LOG | {"t": [1.0, np.inf, 2.0]})
+    rows, letters = everything(impressions("log.parquet"), tmp_path)
+    assert rows["time"] == [1_000_000, 2_000_000]
+    assert letters == [(1, "t", "not_time")]
+
+
+@pytest.mark.parametrize(
+    "clicked",
+    [
+        pa.array([["1", "2"], [], None, ["3", None]]),
+        pa.array([[1, 2], [], None, [3, None]], pa.large_list(pa.int64())),
+        pa.array(["1|2", "", None, "3|"]),
+    ],
+)
+def test_lists_of_ids(tmp_path, clicked):
+    columns = {"t": [1] * 4, "b": ["x"] * 4, "q": ["words"] * 4, "k": clicked}
+    write(tmp_path / "s.parquet", columns)
+    searches = Searches(
+        files="s.parquet", time="t", bought="b", query_text="q", clicked="k"
+    )
+    rows, letters = everything(searches, tmp_path)
+    found = [x and [y for y in x if y] for x in rows["clicked"]]
+    assert found == [["1", "2"], [], None, ["3"]] and letters == []
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view()])
+def test_pictures_stay_bytes(tmp_path, kind):
+    columns = {"id": ["x", "y"], "m": pa.array([b"\xff\xd8", None], kind)}
+    write(tmp_path / "items.parquet", columns)
+    items = Items(files="items.parquet", id="id", image="m")
+    rows, _ = everything(items, tmp_path)
+    assert rows["image"] == [b"\xff\xd8", None]
+
+
+def test_chunks_number_their_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(table_files, "CHUNK_ROWS", 2)
+    for suffix in ("parquet", "jsonl"):
+        write(tmp_path / f"log.{suffix}", LOG)
+        table = impressions(f"log.{suffix}")
+        (part,) = parts(table, tmp_path)
+        chunks = [chunk["row"].to_pylist() for chunk, _ in read(table, part, "s")]
+        assert chunks == [[0, 1], [2]]
+
+
+def test_only_the_roles_asked_for(tmp_path):
+    write(tmp_path / "log.parquet", LOG | {"p": ["a", "b", "c"]})
+    rows, _ = everything(impressions("log.parquet"), tmp_path, roles=["item"])
+    assert sorted(rows) == ["item", "row"]
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
+def test_integer_columns_are_found(tmp_path, suffix):
+    write(tmp_path / f"log.{suffix}", LOG | {"u": [7, 8, 9]})
+    table = impressions(f"log.{suffix}")
+    assert holds_integers(table, tmp_path, "user")
+    assert not holds_integers(table, tmp_path, "item")

@@ -1,0 +1,191 @@
+"""Parquet, CSV and JSON lines files: their columns, their pieces, their chunks."""
+
+import dataclasses
+import io
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.fs
+import pyarrow.parquet as pq
+
+from tfmm.errors import TfmmError
+
+CHUNK_ROWS = 65_536
+_SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl"}
+_CSV = pyarrow.csv.ParseOptions(newlines_in_values=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One piece of a table that can be read on its own.
+
+    Args:
+        file: Path or URI.
+        first_row: Number of the piece's first row in the file.
+        row_group: Parquet row group; `None` for a whole CSV or JSON lines file.
+    """
+
+    file: str
+    first_row: int = 0
+    row_group: int | None = None
+
+
+def inspect(file: str) -> tuple[list[str], list[Part]]:
+    """Column names of a file, and its pieces; a file without rows has none.
+
+    Raises:
+        TfmmError: If the file cannot be read or has an unknown suffix.
+    """
+    kind = _format(file)
+    with _taught(file, kind):
+        if kind == "parquet":
+            return _inspect_parquet(file)
+        first = next(_text_chunks(file, None), None)
+        if first is None:
+            raise pa.ArrowInvalid("a file without rows")
+        return first.column_names, [Part(file)] if first.num_rows else []
+
+
+def chunks(part: Part, columns: list[str]) -> Iterator[pa.Table]:
+    """The piece's rows, chunk by chunk, with those of the columns that it has.
+
+    CSV columns are all text, so that one bad value costs its row and not the file. A
+    line that is no JSON object yields a row of nulls.
+
+    Raises:
+        TfmmError: If the file is damaged.
+    """
+    kind = _format(part.file)
+    with _taught(part.file, kind):
+        if kind != "parquet":
+            yield from _text_chunks(part.file, columns)
+            return
+        with _open(part.file) as source:
+            batches = pq.ParquetFile(source).iter_batches(
+                CHUNK_ROWS, row_groups=[part.row_group], columns=columns
+            )
+            yield from (pa.Table.from_batches([batch]) for batch in batches)
+
+
+def is_integer(file: str, column: str) -> bool:
+    """Whether the column's values, or the first of them, are integers."""
+    kind = _format(file)
+    with _taught(file, kind):
+        if kind == "parquet":
+            with _open(file) as source:
+                schema = pq.read_schema(source)
+        elif kind == "csv":
+            with _open(file) as source:
+                schema = pyarrow.csv.open_csv(source, parse_options=_CSV).schema
+        else:
+            schema = next(_json_chunks(file)).schema
+    return pa.types.is_integer(schema.field(column).type)
+
+
+def _format(file: str) -> str:
+    suffix = Path(file).suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise TfmmError(
+            f"`{file}` has an unknown suffix. Expected: one of "
+            f"{', '.join(_SUFFIXES)}. Received: {suffix!r}. Rename or convert it."
+        )
+    return _SUFFIXES[suffix]
+
+
+def _inspect_parquet(file: str) -> tuple[list[str], list[Part]]:
+    with _open(file) as source:
+        meta = pq.ParquetFile(source)
+        groups = range(meta.num_row_groups)
+        sizes = [meta.metadata.row_group(group).num_rows for group in groups]
+        names = meta.schema_arrow.names
+    starts = np.cumsum([0, *sizes]).tolist()
+    return names, [Part(file, starts[i], i) for i, size in enumerate(sizes) if size]
+
+
+def _text_chunks(file: str, columns: list[str] | None) -> Iterator[pa.Table]:
+    if _format(file) == "csv":
+        yield from _csv_chunks(file, columns)
+        return
+    for chunk in _json_chunks(file):
+        known = columns or chunk.column_names
+        yield chunk.select([name for name in known if name in chunk.column_names])
+
+
+def _csv_chunks(file: str, columns: list[str] | None) -> Iterator[pa.Table]:
+    with _open(file) as source:
+        names = pyarrow.csv.open_csv(source, parse_options=_CSV).schema.names
+    convert = pyarrow.csv.ConvertOptions(
+        column_types={name: pa.string() for name in names},
+        include_columns=columns,
+        strings_can_be_null=True,
+        null_values=[""],
+    )
+    with _open(file) as source:
+        reader = pyarrow.csv.open_csv(
+            source, parse_options=_CSV, convert_options=convert
+        )
+        nothing = pa.RecordBatch.from_pylist([], reader.schema)
+        batches = itertools.chain(reader, [nothing])
+        for number, batch in enumerate(batches):
+            if batch.num_rows or not number:
+                yield pa.Table.from_batches([batch])
+
+
+def _json_chunks(file: str) -> Iterator[pa.Table]:
+    with _open(file) as source:
+        lines = (line for line in io.BufferedReader(source) if line.strip())
+        while rows := [_json_object(x) for x in itertools.islice(lines, CHUNK_ROWS)]:
+            names = dict.fromkeys(name for row in rows for name in row)
+            yield pa.table(
+                {name: _array([row.get(name) for row in rows]) for name in names}
+                or {"": pa.nulls(len(rows))}
+            )
+
+
+def _json_object(line: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _array(values: list[Any]) -> pa.Array:
+    """The values in one type; values of several types as text."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        texts = [
+            x if isinstance(x, str) or x is None else json.dumps(x) for x in values
+        ]
+        return pa.array(texts, pa.string())
+
+
+def _open(file: str) -> Any:
+    if "://" in file:
+        filesystem, path = pyarrow.fs.FileSystem.from_uri(file)
+        return filesystem.open_input_file(path)
+    return pa.OSFile(file, "rb")
+
+
+class _taught:
+    """Turns Arrow's errors into one that names the file."""
+
+    def __init__(self, file: str, kind: str) -> None:
+        self._file, self._kind = file, kind
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
+        if isinstance(error, pa.ArrowException | OSError):
+            raise TfmmError(
+                f"`{self._file}` cannot be read. Expected: a {self._kind} file with "
+                f"rows. Received: {error}. Replace or remove it."
+            ) from error
