@@ -3,7 +3,6 @@
 import os
 import sys
 from pathlib import Path
-from types import ModuleType
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 sys.path.insert(0, str(Path(__file__).parent))
@@ -53,17 +52,3 @@ def _plant(path, column, planted, spoiled=None, by=None):
 
 def _with(table, column, values):
     return table.set_column(table.column_names.index(column), column, values)
-
-
-def pytest_collection_finish():
-    """Puts public functions back in the place of the modules of the same name.
-
-    Collecting `tfmm/data/requests.py` for its doctests sets the module as
-    `tfmm.data.requests`, where users find the function.
-    """
-    for name in [x for x in sys.modules if x.split(".")[0] == "tfmm"]:
-        package = sys.modules[name]
-        for public in getattr(package, "__all__", ()):
-            found = vars(package).get(public)
-            if isinstance(found, ModuleType) and hasattr(found, public):
-                setattr(package, public, getattr(found, public))

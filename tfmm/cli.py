@@ -59,6 +59,17 @@ def init(
     guess(files, out, console, force)
 
 
+@app.command()
+def check(
+    schema: Annotated[Path, typer.Argument(help="The schema file.")],
+) -> None:
+    """Prints a data check: counts, shares, splits, and what looks odd."""
+    from tfmm.onboarding.check import check as report
+    from tfmm.schema import Schema
+
+    console.print(report(Schema.from_yaml(schema)).render())
+
+
 @app.command("try")
 def try_(
     vectors: Annotated[Path, typer.Option(help="Parquet, or .npy with --ids.")],
@@ -76,6 +87,7 @@ def try_(
     out: Annotated[
         Path | None, typer.Option(help="Keep the work here and go on from it.")
     ] = None,
+    seed: Annotated[int, typer.Option(help="Of weights and order.")] = 7,
 ) -> None:
     """Prints what your vectors add: ID-only against + SimTier, from a log alone."""
     from tfmm.onboarding.trial import try_vectors
@@ -90,6 +102,7 @@ def try_(
         label=label,
         ids=ids,
         out=out,
+        seed=seed,
         console=console,
     )
 

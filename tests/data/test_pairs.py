@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfmm.data.items import items
-from tfmm.data.pairs import pairs
+from tfmm.data.item_batches import items
+from tfmm.data.pair_batches import pairs
 from tfmm.errors import TfmmError
 from tfmm.records.manifest import write_manifest
 

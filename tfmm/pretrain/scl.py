@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfmm.data.items import check_encoders
+from tfmm.data.item_batches import check_encoders
 from tfmm.encoders.encoder import Encoder
 from tfmm.errors import TfmmError
 from tfmm.pretrain.encode import encode_parts

@@ -1,7 +1,6 @@
 """Stages that judge and publish: evaluation, export, parity over REST, report."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import keras

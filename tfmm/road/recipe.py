@@ -4,9 +4,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
-from tfmm.schema import read_yaml, validated
+from tfmm.schema import Part, read_yaml, validated
 
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0)]
@@ -18,18 +18,14 @@ VARIANTS = {
 }
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Marketplace(_Part):
+class Marketplace(Part):
     """The simulator as input; see `tfmm.datasets.marketplace`."""
 
     size: Literal["smoke", "demo", "standard", "large"] = "demo"
     seed: int = 7
 
 
-class MovieLens(_Part):
+class MovieLens(Part):
     """MovieLens with posters as input; see `tfmm.datasets.movielens`.
 
     Args:
@@ -41,7 +37,7 @@ class MovieLens(_Part):
     users: int | None = None
 
 
-class Input(_Part):
+class Input(Part):
     """Where the tables come from: exactly one of the three.
 
     Args:
@@ -62,7 +58,7 @@ class Input(_Part):
         return self
 
 
-class ImageTower(_Part):
+class ImageTower(Part):
     """The picture tower: a size trained from scratch, or a preset's backbone.
 
     Args:
@@ -81,7 +77,7 @@ class ImageTower(_Part):
     augment: bool = True
 
 
-class TextTower(_Part):
+class TextTower(Part):
     """The title tower: a size trained from scratch, or a preset's backbone.
 
     Args:
@@ -97,7 +93,7 @@ class TextTower(_Part):
     sequence_length: Positive = 24
 
 
-class Pretrain(_Part):
+class Pretrain(Part):
     """SCL; see `tfmm.pretrain.SCL`.
 
     Args:
@@ -125,7 +121,7 @@ class Pretrain(_Part):
     learning_rate: Rate = 1e-3
 
 
-class Vectors(_Part):
+class Vectors(Part):
     """Vectors of your own instead of pre-trained towers.
 
     Args:
@@ -143,7 +139,7 @@ class Vectors(_Part):
     ids: str | None = None
 
 
-class Make(_Part):
+class Make(Part):
     """MAKE's own training; see `tfmm.ranking.MAKE`."""
 
     epochs: Positive = 4
@@ -151,7 +147,7 @@ class Make(_Part):
     learning_rate: Rate = 1e-3
 
 
-class Ranking(_Part):
+class Ranking(Part):
     """The rankers' training; see `tfmm.ranking.RankingModel`.
 
     Args:
@@ -169,7 +165,7 @@ class Ranking(_Part):
     learning_rate: Rate = 1e-3
 
 
-class Recipe(_Part):
+class Recipe(Part):
     """Everything that `tfmm run` needs.
 
     Args:

@@ -7,7 +7,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfmm.data.items import ItemMedia, check_encoders, preprocess_parts, record_files
+from tfmm.data.item_batches import (
+    ItemMedia,
+    check_encoders,
+    preprocess_parts,
+    record_files,
+)
 from tfmm.errors import TfmmError
 from tfmm.records.manifest import read_manifest
 

@@ -26,7 +26,8 @@ def requests(
 ) -> tf.data.Dataset:
     """Requests as the flat named tensors that models train on and servers take.
 
-    With B requests, L = `spec.max_history` and N = `spec.max_items`, a batch holds
+    With B requests, L the longest history and N the most candidates among them, a
+    batch holds
 
     * `user` int32 `[B]` (code), `user_key` int64 `[B]`, `time` int64 `[B]`
       (microseconds), `user_<f>` and `context_<f>` int32 or float32 `[B]`
@@ -69,10 +70,36 @@ def requests(
     if shuffle:
         counter = tf.data.Dataset.random(seed=seed + 2, rerandomize_each_iteration=True)
         dataset = tf.data.Dataset.zip(dataset, counter).map(_permute)
-    dataset = dataset.rebatch(batch_size)
+    dataset = dataset.rebatch(batch_size).map(trimmed)
     known = manifest["counts"]["requests"]
     batches = -(-known // batch_size)
     return dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(2)
+
+
+def trimmed(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """The batch without columns that are padding in every row.
+
+    One request of 87 candidates among thousands of single ones would otherwise make
+    every step 68 times dearer; no score depends on padding.
+
+    Args:
+        batch: A batch of `tfmm.data.requests`.
+
+    Example:
+        >>> batch = {"n_items": [1, 2], "n_history": [0, 0], "user": [5, 6],
+        ...          "item": [[2, 0, 0], [3, 4, 0]], "history_item": [[0], [0]]}
+        >>> small = trimmed({name: tf.constant(x) for name, x in batch.items()})
+        >>> small["item"].numpy().tolist(), small["history_item"].shape[1]
+        ([[2, 0], [3, 4]], 1)
+    """
+    shown = tf.maximum(tf.reduce_max(batch["n_items"]), 1)
+    past = tf.maximum(tf.reduce_max(batch["n_history"]), 1)
+    return {
+        name: tensor
+        if tensor.shape.rank < 2
+        else tensor[:, : past if name.startswith("history_") else shown]
+        for name, tensor in batch.items()
+    }
 
 
 def _check(

@@ -1,0 +1,227 @@
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from tfmm.datasets.marketplace import MarketplaceConfig, generate
+from tfmm.errors import TfmmError
+from tfmm.onboarding.init import init
+from tfmm.schema import Schema
+
+TABLES = ("items", "impressions", "events", "searches", "users")
+CAMEL = {
+    "user_id": "userId",
+    "item_id": "productId",
+    "time": "eventTime",
+    "click": "isClicked",
+    "request_id": "impressionId",
+    "position": "rank",
+    "base_score": "pCTR",
+    "type": "eventType",
+    "title": "productName",
+    "image": "photo",
+    "query_text": "searchTerm",
+    "query_image": "queryImage",
+    "bought_item": "purchasedItem",
+    "clicked_items": "clickedItems",
+}
+SHORT = {
+    "user_id": "uid",
+    "item_id": "sku",
+    "time": "ts",
+    "click": "label",
+    "request_id": "session_id",
+    "position": "slot",
+    "base_score": "score",
+    "type": "action",
+    "title": "name",
+    "image": "img",
+    "query_text": "query",
+    "query_image": "search_image",
+    "bought_item": "bought",
+    "clicked_items": "clicked",
+}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    size = MarketplaceConfig.of_size("smoke", users=60, searches=80, items=120)
+    return generate(tmp_path_factory.mktemp("init") / "shop", size)
+
+
+@pytest.fixture
+def quiet():
+    return Console(quiet=True)
+
+
+def _rename(shop, folder, names, suffix=".parquet", file_names=None):
+    folder.mkdir()
+    for table in TABLES:
+        found = pq.read_table(shop / f"{table}.parquet")
+        found = found.rename_columns([names.get(n, n) for n in found.column_names])
+        file = folder / f"{(file_names or {}).get(table, table)}{suffix}"
+        if suffix == ".parquet":
+            pq.write_table(found, file)
+            continue
+        for i, field in reversed(list(enumerate(found.schema))):
+            if pa.types.is_binary(field.type):
+                found = found.remove_column(i)
+            elif pa.types.is_list(field.type):
+                joined = ["|".join(v) for v in found[field.name].to_pylist()]
+                found = found.set_column(i, field.name, pa.array(joined))
+        pyarrow.csv.write_csv(found, file)
+    return folder
+
+
+@pytest.mark.parametrize("names", [{}, CAMEL, SHORT], ids=["plain", "camel", "short"])
+def test_guesses_every_role_of_the_marketplace(shop, tmp_path, names, quiet):
+    folder = _rename(shop, tmp_path / "shop", names)
+    init([folder], folder / "shop.yaml", quiet)
+    found = Schema.from_yaml(folder / "shop.yaml")
+    expected = Schema.from_yaml(shop / "schema.yaml")
+    for table in TABLES:
+        roles = {
+            role: names.get(column, column)
+            for role, (column, _, _) in getattr(expected, table).columns().items()
+        }
+        mine = getattr(found, table).columns()
+        assert {r.split(":")[0]: c for r, (c, _, _) in mine.items()} == {
+            r.split(":")[0]: c for r, c in roles.items()
+        }
+    assert found.time_unit == "s"
+    assert found.requests.max_items == expected.requests.max_items
+
+
+def test_guesses_csv_under_other_file_names(shop, tmp_path, quiet):
+    other = {"items": "catalog", "impressions": "log", "events": "behaviour"}
+    folder = _rename(shop, tmp_path / "shop", CAMEL, ".csv", other)
+    report = init(sorted(folder.iterdir()), tmp_path / "my.yaml", quiet)
+    found = Schema.from_yaml(tmp_path / "my.yaml")
+    assert found.items.files == "shop/catalog.csv"
+    assert found.events.type == "eventType"
+    assert found.searches.query_text == "searchTerm"
+    expected = pq.read_table(shop / "impressions.parquet")
+    assert report.rows["impressions"] == expected.num_rows
+    assert report.label_rate == {"isClicked": np.mean(expected["click"].to_numpy())}
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("s", 1), ("ms", 1000), ("us", 10**6)])
+def test_guesses_the_unit_of_times(tmp_path, unit, factor, quiet):
+    pq.write_table(_log(factor), tmp_path / "log.parquet")
+    init([tmp_path], tmp_path / "shop.yaml", quiet)
+    assert Schema.from_yaml(tmp_path / "shop.yaml").time_unit == unit
+
+
+def test_guesses_by_values_where_names_say_nothing(shop, tmp_path, quiet):
+    names = {"item_id": "ref", "click": "z", "time": "q7", "image": "blob"}
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    items = pq.read_table(shop / "items.parquet").rename_columns(
+        ["id", "title", "blob", "category", "brand", "price"]
+    )
+    log = pq.read_table(shop / "impressions.parquet")
+    log = log.rename_columns([names.get(n, n) for n in log.column_names])
+    pq.write_table(items, folder / "items.parquet")
+    pq.write_table(log, folder / "log.parquet")
+    init([folder], folder / "shop.yaml", quiet)
+    found = Schema.from_yaml(folder / "shop.yaml")
+    assert (found.items.id, found.items.image) == ("id", "blob")
+    assert (found.impressions.item, found.impressions.labels) == ("ref", ["z"])
+    assert found.impressions.time == "q7"
+    assert "are ids of the items" in (folder / "shop.yaml").read_text()
+
+
+def test_unknown_columns_wait_as_comments(tmp_path, quiet):
+    log = _log().append_column("zzz", pa.array(np.arange(40) % 3))
+    log = log.append_column("dwell_time", pa.array(np.arange(40) / 7))
+    pq.write_table(log, tmp_path / "log.parquet")
+    init([tmp_path], tmp_path / "shop.yaml", quiet)
+    text = (tmp_path / "shop.yaml").read_text()
+    assert "#   zzz: categorical" in text
+    assert "leak the label" in text
+    assert Schema.from_yaml(tmp_path / "shop.yaml").impressions.features == {}
+
+
+def test_pictures_beside_the_table_are_found(tmp_path, quiet):
+    (tmp_path / "data" / "pics").mkdir(parents=True)
+    (tmp_path / "data" / "pics" / "a.jpg").write_bytes(b"there")
+    items = pa.table({"item_id": ["i1"], "photo": ["pics/a.jpg"]})
+    pq.write_table(items, tmp_path / "data" / "items.parquet")
+    pq.write_table(_log(), tmp_path / "data" / "log.parquet")
+    report = init([tmp_path / "data"], tmp_path / "shop.yaml", quiet)
+    assert Schema.from_yaml(tmp_path / "shop.yaml").items.image_root == "data"
+    assert report.missing_files == 0
+
+
+def test_shards_are_one_table(tmp_path, quiet):
+    (tmp_path / "log").mkdir()
+    for part in range(3):
+        pq.write_table(_log(), tmp_path / "log" / f"part-{part:05d}.parquet")
+    report = init([tmp_path], tmp_path / "shop.yaml", quiet)
+    assert report.rows["impressions"] == 120
+
+
+def test_missing_label_is_a_todo_and_an_error(tmp_path, quiet):
+    log = _log().drop_columns("click")
+    log = log.append_column("rating", pa.array(np.arange(40) % 10 / 2))
+    pq.write_table(log, tmp_path / "ratings.parquet")
+    with pytest.raises(TfmmError, match=r"impressions.labels: a column of 0 and 1"):
+        init([tmp_path], tmp_path / "shop.yaml", quiet)
+    assert "# TODO: a column of 0 and 1" in (tmp_path / "shop.yaml").read_text()
+    assert Schema.from_yaml(tmp_path / "shop.yaml").impressions.user == "user_id"
+
+
+def test_no_log_at_all_is_an_error(tmp_path, quiet):
+    table = pa.table({"item_id": ["a", "b"], "title": ["hat", "cap"]})
+    pq.write_table(table, tmp_path / "items.parquet")
+    with pytest.raises(TfmmError, match="one row for every shown item"):
+        init([tmp_path], tmp_path / "shop.yaml", quiet)
+
+
+def test_never_overwrites_without_force(tmp_path, quiet):
+    pq.write_table(_log(), tmp_path / "log.parquet")
+    (tmp_path / "shop.yaml").write_text("mine")
+    with pytest.raises(TfmmError, match="--force"):
+        init([tmp_path / "log.parquet"], tmp_path / "shop.yaml", quiet)
+    assert (tmp_path / "shop.yaml").read_text() == "mine"
+    init([tmp_path / "log.parquet"], tmp_path / "shop.yaml", quiet, force=True)
+    assert Schema.from_yaml(tmp_path / "shop.yaml").name == "shop"
+
+
+def test_unreadable_files_get_an_error(tmp_path, quiet):
+    (tmp_path / "log.parquet").write_bytes(b"nothing")
+    with pytest.raises(TfmmError, match="cannot be read"):
+        init([tmp_path], tmp_path / "shop.yaml", quiet)
+    with pytest.raises(TfmmError, match="There is no file"):
+        init([tmp_path / "gone.parquet"], tmp_path / "shop.yaml", quiet)
+    (tmp_path / "log.csv").write_text("user_id,item_id,time,click\n")
+    with pytest.raises(TfmmError, match="has no rows"):
+        init([tmp_path / "log.csv"], tmp_path / "shop.yaml", quiet)
+
+
+def test_loads_no_tensorflow():
+    code = (
+        "import sys, tfmm.onboarding.init, tfmm.onboarding.trial\n"
+        "print('tensorflow' in sys.modules, 'apache_beam' in sys.modules)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split() == ["False", "False"]
+
+
+def _log(factor=1):
+    rows = np.arange(40)
+    return pa.table(
+        {
+            "user_id": rows % 4,
+            "item_id": [f"i{row % 7}" for row in rows],
+            "time": (1_700_000_000 + rows * 3_600) * factor,
+            "click": rows % 2,
+        }
+    )

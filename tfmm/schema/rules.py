@@ -1,0 +1,110 @@
+"""Rules that turn tables into records: history, limits, split."""
+
+import datetime
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field
+
+from tfmm.schema.part import Part
+
+
+class History(Part):
+    """How a user's behaviours become the history of a request.
+
+    Args:
+        max_length: Newest behaviours kept, L.
+        lag_seconds: Behaviours younger than this are not in the history yet.
+        label: Impressions with this label positive are behaviours too, of this type.
+            `None`: impressions add nothing.
+    """
+
+    max_length: Annotated[int, Field(ge=1)] = 50
+    lag_seconds: Annotated[float, Field(ge=0)] = 0
+    label: str | None = None
+
+
+class Requests(Part):
+    """Limits of a request.
+
+    Args:
+        max_items: Most candidates of one request, N; more are cut and counted.
+    """
+
+    max_items: Annotated[int, Field(ge=1)] = 32
+
+
+class VocabularyRule(Part):
+    """Which ids get an embedding of their own.
+
+    Args:
+        min_count: Fewest training occurrences; rarer values share one embedding.
+    """
+
+    min_count: Annotated[int, Field(ge=1)] = 2
+
+
+class Media(Part):
+    """How pictures are stored in item records.
+
+    Args:
+        image_size: Longest side in pixels.
+        max_pixels: Pictures with more pixels are refused before decoding.
+        max_bytes: Files larger than this are refused before reading.
+    """
+
+    image_size: Annotated[int, Field(ge=16, le=2048)] = 224
+    max_pixels: Annotated[int, Field(ge=1)] = 50_000_000
+    max_bytes: Annotated[int, Field(ge=1)] = 32_000_000
+
+
+class GlobalTime(Part):
+    """Everything from `test_from` on is the test; see `tfmm.records.split`."""
+
+    rule: Literal["global_time"] = "global_time"
+    test_from: datetime.datetime | int
+    validation_from: datetime.datetime | int | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _in_order(self) -> "GlobalTime":
+        validation = self.validation_from
+        if validation is not None and microseconds(validation) >= microseconds(
+            self.test_from
+        ):
+            raise ValueError(
+                f"validation_from ({validation}) must be earlier than test_from "
+                f"({self.test_from})"
+            )
+        return self
+
+
+class PerUserLastFraction(Part):
+    """The last moments of every user are the test; see `tfmm.records.split`."""
+
+    rule: Literal["per_user_last_fraction"]
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @pydantic.model_validator(mode="after")
+    def _leaves_training(self) -> "PerUserLastFraction":
+        if self.test_fraction + self.validation_fraction >= 1:
+            raise ValueError("test_fraction + validation_fraction must be below 1")
+        return self
+
+
+Split = Annotated[GlobalTime | PerUserLastFraction, Field(discriminator="rule")]
+
+
+def microseconds(moment: datetime.datetime | int) -> int:
+    """A schema's moment (a date in UTC, or seconds since 1970) in microseconds.
+
+    Example:
+        >>> microseconds(datetime.datetime(1970, 1, 1, 0, 0, 2))
+        2000000
+    """
+    if isinstance(moment, int):
+        return moment * 1_000_000
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    since = moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    return since // datetime.timedelta(microseconds=1)

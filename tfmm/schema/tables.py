@@ -1,0 +1,176 @@
+"""Roles of the columns of every table."""
+
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field
+
+from tfmm.schema.part import Part
+
+Kind = Literal["categorical", "numeric"]
+Files = str | list[str]
+
+
+class Table(Part):
+    """A table on disk: files and their columns' roles.
+
+    Args:
+        files: A path, a glob or a list of them, relative to the schema's folder.
+            Parquet, CSV or JSON lines, by suffix.
+    """
+
+    files: Files
+
+    def columns(self) -> dict[str, tuple[str, str, bool]]:
+        """Role -> (column, type, required); see `tfmm.tables` for the types."""
+        raise NotImplementedError
+
+
+class Items(Table):
+    """The catalogue: one row an item.
+
+    Args:
+        id: Column of the item id, text or integer.
+        title: Column of the title.
+        image: Column of pictures: encoded bytes, or paths or URIs.
+        image_root: Folder that relative paths start from.
+        features: Further columns as features.
+    """
+
+    id: str
+    title: str | None = None
+    image: str | None = None
+    image_root: str | None = None
+    features: dict[str, Kind] = {}
+
+    def columns(self) -> dict[str, tuple[str, str, bool]]:
+        found = {"id": (self.id, "id", True)}
+        if self.title:
+            found["title"] = (self.title, "text", False)
+        if self.image:
+            found["image"] = (self.image, "media", False)
+        return found | _features("features", self.features)
+
+
+class Impressions(Table):
+    """The log of what was shown: one row an impression.
+
+    Args:
+        user: Column of the user id.
+        item: Column of the shown item's id.
+        time: Column of the moment.
+        labels: Label columns (0 or 1); models train on the first.
+        request: Column of the request id. Without it, one user's impressions of one
+            moment are one request.
+        position: Column of the place in the list.
+        base_score: Column of the production model's logged score.
+        context: Columns that hold one value a request.
+        features: Columns that hold one value a shown item.
+    """
+
+    user: str
+    item: str
+    time: str
+    labels: Annotated[list[str], Field(min_length=1)]
+    request: str | None = None
+    position: str | None = None
+    base_score: str | None = None
+    context: dict[str, Kind] = {}
+    features: dict[str, Kind] = {}
+
+    def columns(self) -> dict[str, tuple[str, str, bool]]:
+        found = {
+            "user": (self.user, "id", True),
+            "item": (self.item, "id", True),
+            "time": (self.time, "time", True),
+        }
+        found |= {f"label:{name}": (name, "number", True) for name in self.labels}
+        if self.request:
+            found["request"] = (self.request, "id", True)
+        if self.position:
+            found["position"] = (self.position, "number", False)
+        if self.base_score:
+            found["base_score"] = (self.base_score, "number", False)
+        found |= _features("context", self.context)
+        return found | _features("features", self.features)
+
+
+class Events(Table):
+    """What users did: views, carts, orders; one row an event.
+
+    Args:
+        user: Column of the user id.
+        item: Column of the item id.
+        time: Column of the moment.
+        type: Column of the event's type; without it every event is a `view`.
+    """
+
+    user: str
+    item: str
+    time: str
+    type: str | None = None
+
+    def columns(self) -> dict[str, tuple[str, str, bool]]:
+        found = {
+            "user": (self.user, "id", True),
+            "item": (self.item, "id", True),
+            "time": (self.time, "time", True),
+        }
+        return found | ({"type": (self.type, "text", False)} if self.type else {})
+
+
+class Searches(Table):
+    """Searches that ended in a purchase: one row a search.
+
+    Args:
+        time: Column of the moment.
+        bought: Column of the bought item's id.
+        query_text: Column of the typed words.
+        query_image: Column of the query picture: bytes, or paths or URIs.
+        image_root: Folder that relative paths start from.
+        clicked: Column of the items clicked and not bought: a list, or text joined
+            by `|`.
+    """
+
+    time: str
+    bought: str
+    query_text: str | None = None
+    query_image: str | None = None
+    image_root: str | None = None
+    clicked: str | None = None
+
+    def columns(self) -> dict[str, tuple[str, str, bool]]:
+        found = {
+            "time": (self.time, "time", True),
+            "bought": (self.bought, "id", True),
+        }
+        if self.query_text:
+            found["query_text"] = (self.query_text, "text", False)
+        if self.query_image:
+            found["query_image"] = (self.query_image, "media", False)
+        if self.clicked:
+            found["clicked"] = (self.clicked, "ids", False)
+        return found
+
+    @pydantic.model_validator(mode="after")
+    def _has_a_query(self) -> "Searches":
+        if not (self.query_text or self.query_image):
+            raise ValueError("needs `query_text`, `query_image` or both")
+        return self
+
+
+class Users(Table):
+    """Who the users are: one row a user."""
+
+    id: str
+    features: dict[str, Kind] = {}
+
+    def columns(self) -> dict[str, tuple[str, str, bool]]:
+        return {"id": (self.id, "id", True)} | _features("features", self.features)
+
+
+def _features(role: str, features: dict[str, Kind]) -> dict[str, tuple[str, str, bool]]:
+    types = {"categorical": "text", "numeric": "number"}
+    return {
+        f"{role}:{name}": (name, types[kind], False) for name, kind in features.items()
+    }
