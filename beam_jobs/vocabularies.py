@@ -13,12 +13,14 @@ from beam_jobs.kernels import timelines
 from beam_jobs.kernels.vocabularies import (
     ITEM,
     LONGEST,
+    MOMENTS,
     TYPE,
     decide,
     user_features,
 )
 from tfmm.identity import read_secret
 from tfmm.records.manifest import read_manifest
+from tfmm.records.spec import squash
 from tfmm.records.split import TRAIN
 from tfmm.records.vocabularies import USER
 from tfmm.schema import Schema
@@ -111,8 +113,9 @@ def _counts(
         ("user", _train_users(shard, train), "features", user_features(schema)),
     ):
         for name, kind in features.items():
-            if kind == "categorical" and table is not None:
-                yield f"{scope}_{name}", *_tally(table[f"{role}:{name}"])
+            if table is not None:
+                count = _tally if kind == "categorical" else _moments
+                yield f"{scope}_{name}", *count(table[f"{role}:{name}"])
 
 
 def _train_users(shard: log_shards.LogShard, train: np.ndarray) -> pa.Table | None:
@@ -128,6 +131,13 @@ def _tally(values: Any) -> tuple[pa.Array, np.ndarray]:
     text = pc.cast(counts.field("values"), pa.string())
     good = pc.fill_null(pc.not_equal(text, ""), False)
     return text.filter(good), counts.field("counts").filter(good).to_numpy()
+
+
+def _moments(numbers: Any) -> tuple[pa.Array, np.ndarray]:
+    """Count, sum and sum of squares of the squashed numbers, missing ones as 0."""
+    squashed = squash(pc.fill_null(numbers, 0.0).to_numpy())
+    sums = [len(squashed), squashed.sum(), (squashed**2).sum()]
+    return pa.array(MOMENTS), np.array(sums, np.float64)
 
 
 class _Write(common.WithIndex):
@@ -149,7 +159,7 @@ class _Write(common.WithIndex):
         yield None
 
 
-def _total(chunks: Iterable[bytes]) -> dict[str, int]:
+def _total(chunks: Iterable[bytes]) -> dict[str, float]:
     table = common.joined(chunks)
     assert table is not None
     summed = table.group_by("value").aggregate([("count", "sum")])

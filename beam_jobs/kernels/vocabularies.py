@@ -7,15 +7,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfmm.records.index import ItemIndex
-from tfmm.records.spec import FIRST_CODE, Feature, RequestSpec
+from tfmm.records.spec import FIRST_CODE, Feature, RequestSpec, squash
 from tfmm.records.vocabularies import USER, ItemTable, Vocabularies, codes_of
 from tfmm.schema import Kind, Schema
 
 ITEM, TYPE, LONGEST = "item", "event type", "longest request"
+MOMENTS = ("count", "sum", "squares")
+LEAST_DEVIATION = 1e-6
 
 
 def decide(
-    totals: dict[str, dict[str, int]],
+    totals: dict[str, dict[str, float]],
     catalogue: pa.Table | None,
     index: ItemIndex,
     schema: Schema,
@@ -24,7 +26,7 @@ def decide(
 
     Args:
         totals: What was counted (`ITEM`, `TYPE`, `LONGEST`, `"user"` or a feature's
-            tensor) -> value -> training occurrences.
+            tensor) -> value -> training occurrences; of a numeric feature, `MOMENTS`.
         catalogue: Columns `id`, `source` and the item features; `None` without.
         index: The item index; `ITEM` counts its rows.
         schema: The schema.
@@ -54,11 +56,12 @@ def decide(
                 values[tensor] = _frequent(totals.get(tensor, {}), least)
     item_values, codes, numbers = _item_features(catalogue, index, train_count, schema)
     values |= item_values
+    moments = totals | _item_moments(numbers, train_count, schema)
     spec = RequestSpec(
         users=len(values[USER]) + FIRST_CODE,
         items=len(frequent) + FIRST_CODE,
         rows=index.rows,
-        features=_features(schema, values),
+        features=_features(schema, values, moments),
         event_types=tuple(totals.get(TYPE, {})),
         labels=tuple(schema.impressions.labels),
         max_history=schema.history.max_length,
@@ -75,11 +78,15 @@ def decide(
     return Vocabularies(values, table, spec, index.stamp()), counts
 
 
-def _frequent(counts: dict[str, int], least: int) -> list[str]:
+def _frequent(counts: dict[str, float], least: int) -> list[str]:
     return [value for value, count in counts.items() if count >= least]
 
 
-def _features(schema: Schema, values: dict[str, list[str]]) -> tuple[Feature, ...]:
+def _features(
+    schema: Schema,
+    values: dict[str, list[str]],
+    moments: dict[str, dict[str, float]],
+) -> tuple[Feature, ...]:
     declared = (
         ("user", user_features(schema)),
         ("context", schema.impressions.context),
@@ -87,15 +94,40 @@ def _features(schema: Schema, values: dict[str, list[str]]) -> tuple[Feature, ..
         ("item", schema.items.features if schema.items else {}),
     )
     return tuple(
-        Feature(
-            name,
-            kind,
-            scope,
-            len(values[f"{scope}_{name}"]) + FIRST_CODE if kind == "categorical" else 0,
-        )
+        Feature(name, kind, scope, len(values[f"{scope}_{name}"]) + FIRST_CODE)
+        if kind == "categorical"
+        else Feature(name, kind, scope, 0, *_spread(moments.get(f"{scope}_{name}")))
         for scope, features in declared
         for name, kind in features.items()
     )
+
+
+def _spread(moments: dict[str, float] | None) -> tuple[float, float]:
+    """Mean and deviation; rounded, so that the order of a sum never shows."""
+    if not moments or not moments["count"]:
+        return 0.0, 1.0
+    mean = moments["sum"] / moments["count"]
+    variance = moments["squares"] / moments["count"] - mean**2
+    deviation = float(f"{max(variance, 0.0) ** 0.5:.5g}")
+    return float(f"{mean:.5g}"), deviation if deviation > LEAST_DEVIATION else 1.0
+
+
+def _item_moments(
+    numbers: np.ndarray, train_count: np.ndarray, schema: Schema
+) -> dict[str, dict[str, float]]:
+    """`MOMENTS` of numeric item features; an item counts as often as in training."""
+    declared = schema.items.features if schema.items else {}
+    names = [name for name, kind in declared.items() if kind == "numeric"]
+    squashed = squash(numbers)
+    columns = zip(names, squashed.T, strict=False)
+    return {
+        f"item_{name}": {
+            "count": float(train_count.sum()),
+            "sum": float(train_count @ column),
+            "squares": float(train_count @ column**2),
+        }
+        for name, column in columns
+    }
 
 
 def _item_features(

@@ -33,10 +33,10 @@ def test_the_test_request_by_hand(hand_made):
         "history_item": [[3, 4]],  # of four events the newest two: b, c
         "history_type": [[3, 4]],  # click, view
         "n_items": [1],
-        "item": [[5, 0]],
-        "label_click": [[0.0, 0.0]],
-        "position": [[1, 0]],
-        "candidate_discount": [[0.5, 0.0]],
+        "item": [[5]],  # no wider than the batch's longest request
+        "label_click": [[0.0]],
+        "position": [[1]],
+        "candidate_discount": [[0.5]],
         "context_hour": [1],  # 10 is unknown in training
         "user_age": [1],  # 30 is rare in training
         "user_income": [2.5],
@@ -68,20 +68,19 @@ def test_training_requests_by_hand(hand_made):
 
 def test_types_and_shapes(simulated):
     dataset = batches(simulated, "train", batch_size=7)
-    spec = Vocabularies.open(simulated[1] / "vocabularies").spec
     for batch in dataset:
+        n, m = batch["n_items"].numpy(), batch["n_history"].numpy()
         for name, tensor in batch.items():
             wide = name.startswith("history_")
-            width = [spec.max_history] if wide else [spec.max_items]
+            width = [max(1, m.max())] if wide else [n.max()]
             flat = name.startswith(("user", "context_", "n_", "time"))
             assert tensor.shape[1:].as_list() == ([] if flat else width), name
             wanted = "int64" if name in ("user_key", "time") else ("int32", "float32")
             assert tensor.dtype.name in wanted, name
-        n, m = batch["n_items"].numpy(), batch["n_history"].numpy()
-        beyond = np.arange(spec.max_items) >= n[:, None]
+        beyond = np.arange(n.max()) >= n[:, None]
         assert (batch["item"].numpy()[beyond] == 0).all()
         assert (batch["item"].numpy()[~beyond] > 0).all()
-        beyond = np.arange(spec.max_history) >= m[:, None]
+        beyond = np.arange(max(1, m.max())) >= m[:, None]
         assert (batch["history_item"].numpy()[beyond] == 0).all()
         assert (batch["history_item"].numpy()[~beyond] > 0).all()
 
@@ -89,12 +88,13 @@ def test_types_and_shapes(simulated):
 def keys(dataset):
     """What identifies every request, in the order of an epoch."""
     return [
-        (user, time, *items)
+        (user, time, *items[:count])
         for batch in dataset
-        for user, time, items in zip(
+        for user, time, items, count in zip(
             batch["user_key"].numpy().tolist(),
             batch["time"].numpy().tolist(),
             batch["item"].numpy().tolist(),
+            batch["n_items"].numpy().tolist(),
             strict=True,
         )
     ]

@@ -4,36 +4,45 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfmm.layers.embedding import Embedding
 from tfmm.records.spec import Feature
 
+LIMIT = 4.0
 
-def squash(numbers: Any) -> Any:
-    """Numbers of any size to inputs of moderate size: `sign(x) log(1 + |x|)`.
 
-    Needs no statistics, so nothing can go stale or leak. A missing number is 0, as in
-    the records, or NaN.
+def standardise(numbers: Any, features: Sequence[Feature]) -> Any:
+    """Numeric features as a network likes them: around 0, of spread 1, bounded.
+
+    With `s(x) = sign(x) log(1 + |x|)`, an input is `(s(x) - mean) / deviation`, mean
+    and deviation being those of `s(x)` in training, clipped to -4 to 4. A missing
+    number is 0, as in the records, or NaN, which becomes the mean.
 
     Args:
-        numbers: float tensor of any shape.
+        numbers: float `[..., G]`.
+        features: The G numeric features, in order.
 
     Returns:
-        float32 tensor of the same shape, finite where the input is not infinite.
+        float32 `[..., G]`, finite.
 
     Example:
-        >>> inputs = squash([0.0, float("nan"), -1.0])
-        >>> ops.convert_to_numpy(inputs).round(2).tolist()
-        [0.0, 0.0, -0.6899999976158142]
+        >>> price = Feature("price", "numeric", "item", 0, mean=1.0, deviation=0.5)
+        >>> inputs = standardise([[0.0], [float("nan")], [1e9]], [price])
+        >>> ops.convert_to_numpy(inputs).tolist()
+        [[-2.0], [0.0], [4.0]]
     """
     numbers = ops.cast(numbers, "float32")
-    numbers = ops.where(ops.isnan(numbers), 0.0, numbers)
-    return ops.sign(numbers) * ops.log1p(ops.abs(numbers))
+    squashed = ops.sign(numbers) * ops.log1p(ops.abs(numbers))
+    mean = np.array([feature.mean for feature in features], np.float32)
+    deviation = np.array([feature.deviation for feature in features], np.float32)
+    inputs = (squashed - mean) / deviation
+    return ops.clip(ops.where(ops.isnan(inputs), 0.0, inputs), -LIMIT, LIMIT)
 
 
 class FeatureInputs(keras.layers.Layer):
-    """Embeds the categorical features of a batch and squashes the numeric ones.
+    """Embeds the categorical features of a batch, standardises the numeric ones.
 
     Args:
         features: The features, in order.
@@ -58,7 +67,7 @@ class FeatureInputs(keras.layers.Layer):
             for feature in self.features
             if feature.kind == "categorical"
         }
-        self.numeric = [f.tensor for f in self.features if f.kind == "numeric"]
+        self.numeric = [f for f in self.features if f.kind == "numeric"]
         for embedding in self.embeddings.values():
             embedding.build()
         self.built = True
@@ -66,8 +75,10 @@ class FeatureInputs(keras.layers.Layer):
     def call(self, values: Mapping[str, Any]) -> list[Any]:
         inputs = [embed(values[name]) for name, embed in self.embeddings.items()]
         if self.numeric:
-            numbers = ops.stack([values[name] for name in self.numeric], axis=-1)
-            inputs.append(ops.cast(squash(numbers), self.compute_dtype))
+            numbers = ops.stack([values[f.tensor] for f in self.numeric], axis=-1)
+            inputs.append(
+                ops.cast(standardise(numbers, self.numeric), self.compute_dtype)
+            )
         return inputs
 
     def select(self, batch: Mapping[str, Any]) -> dict[str, Any]:

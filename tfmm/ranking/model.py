@@ -11,7 +11,7 @@ from tfmm.layers.embedding import Embedding
 from tfmm.layers.frozen_vectors import FrozenVectors
 from tfmm.layers.gather import gather_rows
 from tfmm.layers.masks import keep_valid, masked_mean, valid_mask
-from tfmm.ranking.features import FeatureInputs, squash
+from tfmm.ranking.features import FeatureInputs, standardise
 from tfmm.ranking.interests import MakeInterest, interest_layer
 from tfmm.ranking.item_tables import ItemTables
 from tfmm.ranking.request_model import Batch, RequestModel, check_batch
@@ -162,7 +162,8 @@ class RankingModel(RequestModel):
         inputs = [items, *self.candidate_features(valid)]
         if self.items.number_count:
             rows = keep_valid(batch["item"], mask)
-            inputs.append(squash(self.items.numbers_of(rows)))
+            numeric = [f for f in self.spec.of_scope("item") if f.kind == "numeric"]
+            inputs.append(standardise(self.items.numbers_of(rows), numeric))
         for view in views["modalities"].values():
             inputs.append(view["present"][..., None])
         inputs += [interest(views) for interest in self.interests]

@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 MISSING_CODE, UNKNOWN_CODE, FIRST_CODE = 0, 1, 2
 SCOPES = ("user", "context", "candidate", "item")
 
@@ -18,6 +20,8 @@ class Feature:
         scope: `"user"`, `"context"` (one value a request), `"candidate"` (one a shown
             item) or `"item"` (gathered by catalog row inside the model).
         size: Number of codes, the two special ones included; 0 when numeric.
+        mean: Of `squash(number)` in training, when numeric.
+        deviation: Its standard deviation in training; never 0.
 
     Example:
         >>> Feature("hour", "categorical", "context", 26).tensor
@@ -28,11 +32,24 @@ class Feature:
     kind: str
     scope: str
     size: int
+    mean: float = 0.0
+    deviation: float = 1.0
 
     @property
     def tensor(self) -> str:
         """The feature's name in request batches and signatures."""
         return f"{self.scope}_{self.name}"
+
+
+def squash(numbers: np.ndarray) -> np.ndarray:
+    """Numbers of any size to moderate ones: `sign(x) log(1 + |x|)`, float64.
+
+    Example:
+        >>> squash(np.array([0.0, -np.expm1(2)])).tolist()
+        [0.0, -2.0]
+    """
+    numbers = np.asarray(numbers, np.float64)
+    return np.sign(numbers) * np.log1p(np.abs(numbers))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 import tfmm
+import tfmm.ranking  # registers what load_model needs
 from tfmm.records.example import decode
 from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import read_manifest, write_manifest, writing
