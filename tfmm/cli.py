@@ -127,7 +127,7 @@ def _walk(
 ) -> None:
     from tfmm.road.recipe import Recipe
     from tfmm.road.road import Road
-    from tfmm.road.road import run as walk
+    from tfmm.road.walk import walk
 
     chosen = Recipe.from_yaml(recipe)
     if out is not None:

@@ -14,8 +14,10 @@ from rich.console import Console
 
 from tfmm.errors import TfmmError
 from tfmm.road.recipe import Recipe
-from tfmm.road.road import Road, run
+from tfmm.road.road import Road
 from tfmm.road.stages import STAGES
+from tfmm.road.tickets import Tickets
+from tfmm.road.walk import walk as walk_road
 
 pytestmark = pytest.mark.slow
 README = Path(__file__).parents[2] / "README.md"
@@ -24,7 +26,7 @@ README = Path(__file__).parents[2] / "README.md"
 def walk(recipe, **kwargs):
     """Walks the road; returns what the console showed."""
     console = Console(file=io.StringIO(), width=120)
-    run(Road(recipe, console), STAGES, **kwargs)
+    walk_road(Road(recipe, console), STAGES, **kwargs)
     return console.file.getvalue()
 
 
@@ -56,8 +58,8 @@ def walked(simulated, tmp_path_factory):
 
 def test_every_stage_is_done_and_shown(walked):
     recipe, shown = walked
-    road = Road(recipe)
-    assert all(road.is_done(stage, STAGES) for stage in STAGES.values())
+    tickets = Tickets(Road(recipe), STAGES)
+    assert all(tickets.is_done(stage) for stage in STAGES.values())
     assert all(f"{name} " in shown for name in STAGES)
     assert "simulator's best" not in shown  # the user's own tables know no truth
 
@@ -72,8 +74,8 @@ def test_a_changed_setting_makes_again_only_what_it_touches(walked):
         update={"ranking": recipe.ranking.model_copy(update={"epochs": 2})}
     )
     changed._folder = recipe.folder
-    road = Road(changed)
-    stale = [s.name for s in STAGES.values() if not road.is_done(s, STAGES)]
+    tickets = Tickets(Road(changed), STAGES)
+    stale = [stage.name for stage in STAGES.values() if not tickets.is_done(stage)]
     assert stale == ["rank", "evaluate", "export", "parity", "report"]
 
 
@@ -83,7 +85,7 @@ def test_only_needs_what_comes_before(walked, tmp_path):
     elsewhere._folder = recipe.folder
     with pytest.raises(TfmmError, match="needs 'item-media', which is not done"):
         walk(elsewhere, only="pretrain")
-    with pytest.raises(TfmmError, match="no stage 'pretrian'"):
+    with pytest.raises(TfmmError, match="has no stage 'pretrian'"):
         walk(recipe, only="pretrian")
 
 

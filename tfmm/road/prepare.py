@@ -7,6 +7,7 @@ from rich.progress import Progress
 
 from tfmm import tables
 from tfmm.errors import TfmmError
+from tfmm.records.manifest import write_manifest, writing
 from tfmm.road.road import Road
 from tfmm.schema import Schema
 
@@ -28,6 +29,10 @@ def input_tables(road: Road) -> None:
         from tfmm.datasets.movielens import convert
 
         convert(movielens_source(road), target, users=given.movielens.users)
+    else:
+        files = dict(file_states(road.schema_file))
+        with writing(target) as tmp:
+            write_manifest(tmp, kind="input", counts={}, tables=files)
     _show_tables(road)
 
 
@@ -44,13 +49,15 @@ def movielens_source(road: Road) -> Path:
     return Path(source)
 
 
-def input_files(schema_file: Path) -> list[Path]:
-    """All local files of the tables that a schema names."""
+def file_states(schema_file: Path) -> list[tuple[str, tuple[int, int]]]:
+    """Size and time of change of a schema and of the local files that it names."""
     schema = Schema.from_yaml(schema_file)
-    found = []
+    found = [str(schema_file)]
     for table in _tables(schema).values():
         found += [part.file for part in tables.parts(table, schema.folder)]
-    return [Path(file) for file in dict.fromkeys(found) if "://" not in file]
+    local = [Path(file) for file in dict.fromkeys(found) if "://" not in file]
+    states = [(str(path), path.stat()) for path in local]
+    return [(path, (state.st_size, state.st_mtime_ns)) for path, state in states]
 
 
 def item_index(road: Road) -> None:

@@ -140,7 +140,13 @@ class Vectors(Part):
 
 
 class Make(Part):
-    """MAKE's own training; see `tfmm.ranking.MAKE`."""
+    """MAKE's own training; see `tfmm.ranking.MAKE`.
+
+    Args:
+        epochs: Passes over the training requests.
+        batch_size: Requests per step.
+        learning_rate: Peak of a cosine schedule.
+    """
 
     epochs: Positive = 4
     batch_size: Positive = 256
@@ -155,7 +161,7 @@ class Ranking(Part):
         embedding_dim: Dimension of the ID embeddings.
         epochs: ID embeddings overfit in the second.
         batch_size: Requests per step.
-        learning_rate: Of the lazy Adam.
+        learning_rate: Peak of a cosine schedule, for the lazy Adam.
     """
 
     interests: list[str] = ["din"]

@@ -21,6 +21,7 @@ class Stage:
             files.
         needs: Stages whose outputs it reads.
         settings: The parts of the recipe it depends on.
+        reads: What tells whether something outside the out folder changed.
         wanted: Whether the recipe has this stage at all.
     """
 
@@ -30,4 +31,5 @@ class Stage:
     outputs: tuple[str, ...]
     needs: tuple[str, ...] = ()
     settings: Callable[["Recipe"], Any] = lambda recipe: None
+    reads: Callable[["Road"], Any] = lambda road: None
     wanted: Callable[["Recipe"], bool] = lambda recipe: True

@@ -28,6 +28,15 @@ def _part(*names: str) -> Any:
     return settings
 
 
+def _user_files(road: "Road") -> Any:
+    """Size and time of the user's own tables; nothing else is outside."""
+    if road.recipe.input.schema_file is None:
+        return None
+    from tfmm.road.prepare import file_states
+
+    return file_states(road.schema_file)
+
+
 def _pretrains(recipe: "Recipe") -> bool:
     return recipe.pretrain is not None
 
@@ -45,8 +54,9 @@ STAGES = {
             "input",
             "makes or checks the input tables",
             _work("prepare", "input_tables"),
-            (),
+            ("input",),
             settings=_part("input"),
+            reads=_user_files,
         ),
         Stage(
             "item-index",

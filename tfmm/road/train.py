@@ -55,7 +55,7 @@ def pretrain(road: Road) -> None:
         margin=settings.margin,
         triplet_weight=settings.triplet_weight,
     )
-    steps = settings.epochs * int(train.cardinality())
+    steps = settings.epochs * len(train)
     scl.compile(
         optimizer=keras.optimizers.AdamW(_cosine(settings.learning_rate, steps))
     )
@@ -111,9 +111,11 @@ def make(road: Road) -> None:
     settings = road.recipe.make
     keras.utils.set_random_seed(road.recipe.seed)
     model = tfmm.MAKE(open_catalog(road))
-    model.compile(optimizer=tfmm.ranking.ranking_optimizer(settings.learning_rate))
+    train = train_requests(road, settings.batch_size)
+    rate = _cosine(settings.learning_rate, settings.epochs * len(train))
+    model.compile(optimizer=tfmm.ranking.ranking_optimizer(rate))
     history = model.fit(
-        train_requests(road, settings.batch_size),
+        train,
         epochs=settings.epochs,
         shuffle=False,
         verbose=0,
@@ -136,9 +138,11 @@ def rank(road: Road) -> None:
             interests=[*settings.interests, *interests],
             embedding_dim=settings.embedding_dim,
         )
-        model.compile(optimizer=tfmm.ranking.ranking_optimizer(settings.learning_rate))
+        train = train_requests(road, settings.batch_size)
+        rate = _cosine(settings.learning_rate, settings.epochs * len(train))
+        model.compile(optimizer=tfmm.ranking.ranking_optimizer(rate))
         history = model.fit(
-            train_requests(road, settings.batch_size),
+            train,
             epochs=settings.epochs,
             shuffle=False,
             verbose=0,
@@ -211,6 +215,11 @@ def _titles(folder: Path) -> Iterator[bytes]:
 
 
 def _cosine(peak: float, steps: int) -> Any:
+    """A rate that rises for a tenth of the steps, then falls to 0.
+
+    The last steps then average over many batches: the score of an ID model's single
+    epoch depends less on the seed.
+    """
     warmup = max(1, steps // 10)
     return keras.optimizers.schedules.CosineDecay(
         peak / 10, steps - warmup, warmup_target=peak, warmup_steps=warmup
