@@ -44,7 +44,10 @@ def test_help_loads_nothing_heavy():
         (["run", "nowhere.yaml"], "There is no file `nowhere.yaml`"),
         (["serve"], "Name the models in exactly one way"),
         (["request"], "Give either a recipe"),
-        (["run", "smoke.yaml", "--only", "nothing"], "This recipe has no stage 'nothing'"),
+        (
+            ["run", "smoke.yaml", "--only", "nothing"],
+            "This recipe has no stage 'nothing'",
+        ),
     ],
 )
 def test_mistakes_end_with_a_message_and_no_traceback(arguments, message, tmp_path):

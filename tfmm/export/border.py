@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
+import pyarrow as pa
 
 from tfmm.errors import TfmmError
 from tfmm.export.signature import signature_inputs
 from tfmm.records.index import FILL_ROW, FIRST_ROW, UNKNOWN_ROW, ItemIndex
-from tfmm.records.spec import FIRST_CODE, RequestSpec
+from tfmm.records.spec import RequestSpec
+from tfmm.records.vocabularies import codes_of as column_codes
 
-MISSING_CODE = 0
-UNKNOWN_CODE = 1
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -71,11 +71,9 @@ def codes_of(values: np.ndarray, known: Sequence[str]) -> np.ndarray:
         >>> codes_of(np.array([["b", "", "x"]], object), ["a", "b"]).tolist()
         [[3, 0, 1]]
     """
-    table = {value: code for code, value in enumerate(known, FIRST_CODE)}
-    table[""] = MISSING_CODE
     values = np.asarray(values, object)
-    codes = [table.get(_text(value), UNKNOWN_CODE) for value in values.flat]
-    return np.array(codes, np.int32).reshape(values.shape)
+    texts = pa.array([_text(value) for value in values.flat], pa.string())
+    return column_codes(known, texts).reshape(values.shape)
 
 
 def _history(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfmm.errors import TfmmError
+from tfmm.records.manifest import is_alive
 
 _DRAFT = ".draft-"
 
@@ -112,18 +113,8 @@ def _remove_leftovers(model: Path) -> None:
     """Removes the drafts of killed exports, and only those: their process is gone."""
     for path in model.glob(f"{_DRAFT}*"):
         process = path.name.removeprefix(_DRAFT).split("-")[0]
-        if process.isdigit() and not _alive(int(process)):
+        if process.isdigit() and not is_alive(int(process)):
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def write_models_config(base: str | Path) -> Path:

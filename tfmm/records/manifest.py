@@ -172,7 +172,7 @@ def _remove_leftovers(folder: Path) -> None:
         found = _ASIDE.fullmatch(path.name.removeprefix(folder.name))
         if not path.name.startswith(folder.name) or not found:
             continue
-        if _alive(int(found["process"])):
+        if is_alive(int(found["process"])):
             continue
         if found["kind"] == "old" and not folder.exists():
             path.rename(folder)  # Killed between the two renames of `_replace`.
@@ -180,7 +180,8 @@ def _remove_leftovers(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether a process of this number runs on this machine."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

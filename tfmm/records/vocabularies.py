@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import read_manifest, write_manifest, writing
-from tfmm.records.spec import FIRST_CODE, RequestSpec
+from tfmm.records.spec import FIRST_CODE, MISSING_CODE, RequestSpec
 
 KIND = "vocabularies"
 USER = "user"
@@ -130,6 +130,5 @@ def codes_of(values: Sequence[str], column: pa.Array) -> np.ndarray:
     found = pc.index_in(column, value_set=pa.array(list(values), pa.string()))
     codes = pc.add(pc.fill_null(found, 1 - FIRST_CODE), FIRST_CODE)
     missing = pc.fill_null(pc.equal(column, ""), True)
-    return pc.if_else(missing, pa.scalar(0, pa.int32()), codes).to_numpy(
-        zero_copy_only=False
-    )
+    coded = pc.if_else(missing, pa.scalar(MISSING_CODE, pa.int32()), codes)
+    return coded.to_numpy(zero_copy_only=False).astype(np.int32)

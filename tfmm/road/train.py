@@ -16,7 +16,7 @@ from tfmm.records.manifest import read_manifest, write_manifest, writing
 from tfmm.records.tfrecord import read_records
 from tfmm.records.vocabularies import Vocabularies
 from tfmm.road.progress import Progress
-from tfmm.road.recipe import VARIANTS, ImageTower, TextTower
+from tfmm.road.recipe import VARIANTS, ImageTower, Make, Ranking, TextTower
 from tfmm.road.road import Road
 
 
@@ -108,20 +108,9 @@ def embed_items(road: Road) -> None:
 
 def make(road: Road) -> None:
     """Trains MAKE on the multimodal vectors alone, several epochs."""
-    settings = road.recipe.make
     keras.utils.set_random_seed(road.recipe.seed)
     model = tfmm.MAKE(open_catalog(road))
-    train = train_requests(road, settings.batch_size)
-    rate = _cosine(settings.learning_rate, settings.epochs * len(train))
-    model.compile(optimizer=tfmm.ranking.ranking_optimizer(rate))
-    history = model.fit(
-        train,
-        epochs=settings.epochs,
-        shuffle=False,
-        verbose=0,
-        callbacks=[Progress(road.console, "MAKE")],
-    )
-    _save(road, road.path("make"), model, "make.keras", history)
+    _train(road, model, road.recipe.make, "MAKE", road.path("make", "make.keras"))
 
 
 def rank(road: Road) -> None:
@@ -138,17 +127,30 @@ def rank(road: Road) -> None:
             interests=[*settings.interests, *interests],
             embedding_dim=settings.embedding_dim,
         )
-        train = train_requests(road, settings.batch_size)
-        rate = _cosine(settings.learning_rate, settings.epochs * len(train))
-        model.compile(optimizer=tfmm.ranking.ranking_optimizer(rate))
-        history = model.fit(
-            train,
-            epochs=settings.epochs,
-            shuffle=False,
-            verbose=0,
-            callbacks=[Progress(road.console, variant)],
-        )
-        _save(road, road.path("rankers", variant), model, "ranker.keras", history)
+        path = road.path("rankers", variant, "ranker.keras")
+        _train(road, model, settings, variant, path)
+
+
+def _train(
+    road: Road, model: Any, settings: Make | Ranking, name: str, path: Path
+) -> None:
+    """Fits a model on the training requests and saves it with its history."""
+    train = train_requests(road, settings.batch_size)
+    rate = _cosine(settings.learning_rate, settings.epochs * len(train))
+    model.compile(optimizer=tfmm.ranking.ranking_optimizer(rate))
+    history = model.fit(
+        train,
+        epochs=settings.epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=[Progress(road.console, name)],
+    )
+    seen = read_manifest(road.path("timelines", "train"))["counts"]["written"]
+    with writing(path.parent) as tmp:
+        model.save(tmp / path.name)
+        _write_json(tmp / "history.json", history.history)
+        counts = {"read": seen, "written": seen, "dropped": {}}
+        write_manifest(tmp, kind=path.stem, counts=counts)
 
 
 def open_catalog(road: Road) -> Any:
@@ -173,15 +175,6 @@ def train_requests(road: Road, batch_size: int) -> Any:
         shuffle=True,
         seed=road.recipe.seed,
     )
-
-
-def _save(road: Road, folder: Path, model: Any, name: str, history: Any) -> None:
-    seen = read_manifest(road.path("timelines", "train"))["counts"]["written"]
-    with writing(folder) as tmp:
-        model.save(tmp / name)
-        _write_json(tmp / "history.json", history.history)
-        counts = {"read": seen, "written": seen, "dropped": {}}
-        write_manifest(tmp, kind=name.removesuffix(".keras"), counts=counts)
 
 
 def _image_encoder(tower: ImageTower) -> Any:
