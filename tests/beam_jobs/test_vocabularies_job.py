@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import shop
 
 from tfmm.identity import user_key
@@ -26,6 +27,15 @@ def test_vocabularies_by_hand(hand_made):
     assert spec.event_types == ("cart", "click", "view")
     assert (spec.max_history, spec.max_items, spec.position) == (2, 2, True)
     assert manifests["vocabularies"]["counts"]["dropped"] == {"under_min_count": 2}
+    spread = {f.tensor: (f.mean, f.deviation) for f in spec.features}
+    # Discounts .1 .2 .3 .4 and one missing, as 0: s = log(1 + x).
+    s = np.log1p([0.1, 0.2, 0.3, 0.4, 0])
+    assert spread["candidate_discount"] == pytest.approx((s.mean(), s.std()), rel=1e-4)
+    # Prices 1.5, missing, 3 of a, b, c, each three times in training.
+    s = np.log1p([1.5, 0, 3])
+    assert spread["item_price"] == pytest.approx((s.mean(), s.std()), rel=1e-4)
+    # One user in training with an income: no spread, so the deviation is 1.
+    assert spread["user_income"] == pytest.approx((np.log(3.5), 1), rel=1e-4)
 
 
 def test_bad_rows_of_the_catalogue_are_dead_letters(tmp_path):

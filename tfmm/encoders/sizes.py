@@ -40,9 +40,9 @@ PATCH = 16
 def image_backbone(size: str, image_size: int) -> keras.Model:
     """A picture backbone with random weights.
 
-    `micro` is a convolutional net in VGG's manner: on drawn products it finds the other
-    view of a product better after 3 epochs than a transformer of the same cost does
-    after 15. The others are vision transformers.
+    `micro` is a convolutional net in VGG's manner, which learns from few pictures and
+    has no batch statistics that a momentum copy would have to follow. The others are
+    vision transformers.
 
     Args:
         size: A key of `SIZES`.
