@@ -1,16 +1,16 @@
 """The command `tfmm`: one function per verb, thin."""
 
-import contextlib
+import ipaddress
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 import tfmm
 from tfmm.errors import TfmmError
@@ -38,7 +38,7 @@ def main() -> None:
     try:
         app()
     except TfmmError as error:
-        console.print(f"[bold red]Error:[/] {error}", highlight=False, markup=True)
+        console.print(f"[bold red]Error:[/] {escape(str(error))}", highlight=False)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         console.print("Interrupted. What was done stays; run it again to go on.")
@@ -179,20 +179,34 @@ def serve(
         models = serving.parse_model_config(model_config_file)
     elif model_base_path is not None:
         models = {model_name: model_base_path}
-    with _loading("Loading models"):
-        import tensorflow  # noqa: F401
+    _warn_if_open(host)
+    status = console.status("Loading models ...")
 
     def ready(server: serving.Server) -> None:
+        status.stop()
         grpc = f"port {server.grpc_port}" if server.grpc_port else "off"
-        console.print(f"Serving at {server.url}/v1/models/MODEL:predict, gRPC {grpc}.")
+        url = escape(server.url)
+        console.print(f"Serving at {url}/v1/models/MODEL:predict, gRPC {grpc}.")
 
-    serving.serve(models, host, rest_api_port, port, ready=ready)  # type: ignore[arg-type]
+    with status:
+        serving.serve(models, host, rest_api_port, port, ready=ready)  # type: ignore[arg-type]
 
 
-@contextlib.contextmanager
-def _loading(what: str) -> Iterator[None]:
-    with console.status(f"{what} ..."):
-        yield
+def _warn_if_open(host: str) -> None:
+    if host == "localhost" or _is_loopback(host):
+        return
+    console.print(
+        f"[bold yellow]Warning:[/] there is no authentication, and {escape(host)} may "
+        "be reached from other machines.",
+        highlight=False,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 @app.command()
@@ -209,23 +223,46 @@ def request(
     history: Annotated[
         list[str] | None, typer.Option(help="An item of the history, oldest first.")
     ] = None,
-    user_key: Annotated[int, typer.Option(help="The user's keyed hash.")] = 0,
+    history_type: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--history-type",
+            "--history_type",
+            help="The type of each item of the history in turn, or one for all.",
+        ),
+    ] = None,
+    user_key: Annotated[
+        int | None,
+        typer.Option("--user-key", "--user_key", help="The user's keyed hash."),
+    ] = None,
     value: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE, e.g. context_hour=8.")
+        list[str] | None,
+        typer.Option(
+            help="NAME=VALUE of a feature, e.g. context_hour=8; of candidate_..., "
+            "one value per item with commas between. Left out, it is missing."
+        ),
     ] = None,
 ) -> None:
     """Sends one user with candidates to a server and prints the ranking."""
     from tfmm.road.ask import ask, ask_example
 
-    if (recipe is None) == (not item):
+    own = [item, history, history_type, value, user_key]
+    if recipe is not None and any(option is not None for option in own):
         raise TfmmError(
-            "Give either a recipe, whose example is sent, or candidates by --item. "
-            f"Received: {'neither' if recipe is None else 'both'}."
+            "A recipe's example is sent as it is. Received: a recipe and options of a "
+            "request. Leave the recipe out, or all but --url and --model."
         )
     if recipe is not None:
         console.print(ask_example(url, model, recipe))
-    else:
-        console.print(ask(url, model, item or [], history or [], user_key, value or []))
+        return
+    if not item:
+        raise TfmmError(
+            "Give either a recipe, whose example is sent, or candidates by --item. "
+            "Received: neither. Example: tfmm request --item 1 --item 2."
+        )
+    types = history_type or []
+    table = ask(url, model, item, history or [], user_key or 0, value or [], types)
+    console.print(table)
 
 
 @app.command()

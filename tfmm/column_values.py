@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 EXPECTED = {
     "id": "text or whole numbers",
     "text": "text",
+    "category": "text on one line",
     "number": "numbers",
     "label": "0 or 1",
     "time": "timestamps, ISO texts, or numbers in the schema's time_unit",
@@ -18,19 +19,37 @@ EXPECTED = {
 }
 _UNIT_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _YEAR_9999 = 253_402_300_800_000_000
-_MISSING = pa.array(["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"])
-# An id is a line of the vocabulary files that an export carries.
-_NO_ID = r"^$|[\x00-\x1f\x7f]"
+_NO_NUMBER = pa.array(["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"])
+_MISSING = dict.fromkeys(("number", "label", "time"), _NO_NUMBER) | {
+    "category": pa.array([""])
+}
+# Ids and categories are lines of the vocabulary files that an export carries: no
+# control characters, nor what some readers take for the end of a line.
+_NO_LINE = r"[\x00-\x1f\x7f-\x{9f}\x{2028}\x{2029}]"
+_NO_ID = rf"^$|{_NO_LINE}"
 
 
 def missing_as_null(raw: pa.Array, kind: str) -> pa.Array:
-    """The column with null for NaN, and for what texts say in place of a number."""
+    """The column with null for NaN, and for what texts say in place of a value.
+
+    Every type of text becomes `pa.string()`.
+
+    Args:
+        raw: Column as read.
+        kind: One of `EXPECTED`.
+
+    Example:
+        >>> missing_as_null(pa.array(["", "red"]), "category").to_pylist()
+        [None, 'red']
+    """
     if pa.types.is_dictionary(raw.type):
         raw = raw.dictionary_decode()
+    if pa.types.is_large_string(raw.type) or pa.types.is_string_view(raw.type):
+        raw = pc.cast(raw, pa.string())
     if pa.types.is_floating(raw.type):
         return pc.if_else(pc.is_nan(raw), pa.scalar(None, raw.type), raw)
-    if kind in ("number", "label", "time") and raw.type == pa.string():
-        missing = pc.is_in(raw, value_set=_MISSING)
+    if kind in _MISSING and raw.type == pa.string():
+        missing = pc.is_in(raw, value_set=_MISSING[kind])
         return pc.if_else(missing, pa.scalar(None, pa.string()), raw)
     return raw
 
@@ -60,8 +79,15 @@ def _media(raw: pa.Array) -> pa.Array:
 
 
 def _id(raw: pa.Array) -> pa.Array:
-    text = _text(raw)
-    odd = pc.match_substring_regex(text, _NO_ID)
+    return _without(_NO_ID, _text(raw))
+
+
+def _category(raw: pa.Array) -> pa.Array:
+    return _without(_NO_LINE, _text(raw))
+
+
+def _without(pattern: str, text: pa.Array) -> pa.Array:
+    odd = pc.match_substring_regex(text, pattern)
     return pc.if_else(pc.fill_null(odd, True), pa.scalar(None, pa.string()), text)
 
 
@@ -178,6 +204,7 @@ def _iso_time(value: str | None) -> int | None:
 TYPES = {
     "id": pa.string(),
     "text": pa.string(),
+    "category": pa.string(),
     "number": pa.float64(),
     "label": pa.float64(),
     "time": pa.int64(),
@@ -187,6 +214,7 @@ TYPES = {
 _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "id": _id,
     "text": _text,
+    "category": _category,
     "number": _number,
     "label": _label,
     "ids": _ids,

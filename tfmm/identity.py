@@ -11,6 +11,7 @@ from tfmm.errors import TfmmError
 
 VARIABLE = "TFMM_USER_KEY"
 MIN_BYTES = 16
+_CHECKED = b"tfmm: this key hashed the users"
 
 
 def user_key(user: str, secret: bytes) -> int:
@@ -32,6 +33,38 @@ def user_key(user: str, secret: bytes) -> int:
 def user_keys(users: Sequence[str], secret: bytes) -> np.ndarray:
     """`user_key` of each, int64 `[len(users)]`."""
     return np.fromiter((user_key(u, secret) for u in users), np.int64, len(users))
+
+
+def key_check(secret: bytes) -> str:
+    """Tells keys apart without giving them away: 16 hexadecimal digits.
+
+    A keyed hash of a constant, which outputs with hashed users carry.
+
+    Example:
+        >>> key_check(b"0123456789abcdef") == key_check(b"fedcba9876543210")
+        False
+    """
+    return hashlib.blake2b(_CHECKED, digest_size=8, key=secret[:64]).hexdigest()
+
+
+def require_key(found: str | None, secret: bytes, what: str) -> None:
+    """Refuses an output whose users another key hashed.
+
+    Args:
+        found: The `key_check` that the output carries; `None` where it has none.
+        secret: The key in use.
+        what: The output's name in the error message.
+
+    Raises:
+        TfmmError: If the two differ.
+    """
+    if found != key_check(secret):
+        raise TfmmError(
+            f"{what} has users hashed with another key, so that no user would be "
+            f"known. Expected: key check {key_check(secret)}. Received: "
+            f"{found or 'none'}. Give the key that it was made with, or build it again "
+            "with this one."
+        )
 
 
 def read_secret(path: str | Path | None = None) -> bytes:

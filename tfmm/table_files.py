@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.fs
 import pyarrow.parquet as pq
@@ -18,7 +19,8 @@ from tfmm.errors import TfmmError
 
 CHUNK_ROWS = 65_536
 _SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl"}
-_CSV = pyarrow.csv.ParseOptions(newlines_in_values=True)
+# Arrow counts a CSV file's rows from 1, the header's.
+_FIRST_CSV_ROW = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,23 +42,36 @@ def inspect(file: str) -> tuple[list[str], list[Part]]:
     """Column names of a file, and its pieces; a file without rows has none.
 
     Raises:
-        TfmmError: If the file cannot be read or has an unknown suffix.
+        TfmmError: If the file cannot be read, has an unknown suffix, or two columns
+            of one name.
     """
     kind = _format(file)
     with _taught(file, kind):
-        if kind == "parquet":
-            return _inspect_parquet(file)
-        first = next(_text_chunks(file, None), None)
-        if first is None:
-            raise pa.ArrowInvalid("a file without rows")
-        return first.column_names, [Part(file)] if first.num_rows else []
+        read = _inspect_parquet if kind == "parquet" else _inspect_text
+        names, pieces = read(file)
+    repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if repeated:
+        raise TfmmError(
+            f"`{file}` has several columns of one name. Expected: a name of its own "
+            f"for every column. Received: {', '.join(map(repr, repeated))} more than "
+            "once. Rename all but one of them."
+        )
+    return names, pieces
 
 
-def chunks(part: Part, columns: list[str]) -> Iterator[pa.Table]:
+def chunks(
+    part: Part, columns: list[str] | None, rows: int | None = None
+) -> Iterator[pa.Table]:
     """The piece's rows, chunk by chunk, with those of the columns that it has.
 
     CSV columns are all text, so that one bad value costs its row and not the file. A
-    line that is no JSON object yields a row of nulls.
+    line that is no JSON object, a CSV row with too few or too many values and one with
+    bytes that are not UTF-8 yield a row of nulls.
+
+    Args:
+        part: The piece.
+        columns: Columns to read; all when absent.
+        rows: Most rows of a Parquet or JSON lines chunk; `CHUNK_ROWS` when absent.
 
     Raises:
         TfmmError: If the file is damaged.
@@ -64,11 +79,11 @@ def chunks(part: Part, columns: list[str]) -> Iterator[pa.Table]:
     kind = _format(part.file)
     with _taught(part.file, kind):
         if kind != "parquet":
-            yield from _text_chunks(part.file, columns)
+            yield from _text_chunks(part.file, columns, rows or CHUNK_ROWS)
             return
         with _open(part.file) as source:
             batches = pq.ParquetFile(source).iter_batches(
-                CHUNK_ROWS, row_groups=[part.row_group], columns=columns
+                rows or CHUNK_ROWS, row_groups=[part.row_group], columns=columns
             )
             yield from (pa.Table.from_batches([batch]) for batch in batches)
 
@@ -81,10 +96,9 @@ def is_integer(file: str, column: str) -> bool:
             with _open(file) as source:
                 schema = pq.read_schema(source)
         elif kind == "csv":
-            with _open(file) as source:
-                schema = pyarrow.csv.open_csv(source, parse_options=_CSV).schema
+            schema = _csv_schema(file)
         else:
-            schema = next(_json_chunks(file)).schema
+            schema = next(_json_chunks(file, CHUNK_ROWS)).schema
     return pa.types.is_integer(schema.field(column).type)
 
 
@@ -108,39 +122,106 @@ def _inspect_parquet(file: str) -> tuple[list[str], list[Part]]:
     return names, [Part(file, starts[i], i) for i, size in enumerate(sizes) if size]
 
 
-def _text_chunks(file: str, columns: list[str] | None) -> Iterator[pa.Table]:
+def _inspect_text(file: str) -> tuple[list[str], list[Part]]:
+    first = next(_text_chunks(file, None, CHUNK_ROWS), None)
+    if first is None:
+        raise pa.ArrowInvalid("a file without rows")
+    return first.column_names, [Part(file)] if first.num_rows else []
+
+
+def _text_chunks(file: str, columns: list[str] | None, rows: int) -> Iterator[pa.Table]:
     if _format(file) == "csv":
         yield from _csv_chunks(file, columns)
         return
-    for chunk in _json_chunks(file):
+    for chunk in _json_chunks(file, rows):
         known = columns or chunk.column_names
         yield chunk.select([name for name in known if name in chunk.column_names])
 
 
-def _csv_chunks(file: str, columns: list[str] | None) -> Iterator[pa.Table]:
+def _csv_schema(file: str) -> pa.Schema:
     with _open(file) as source:
-        names = pyarrow.csv.open_csv(source, parse_options=_CSV).schema.names
-    convert = pyarrow.csv.ConvertOptions(
-        column_types={name: pa.string() for name in names},
+        return _csv_reader(source, None, []).schema
+
+
+def _csv_chunks(file: str, columns: list[str] | None) -> Iterator[pa.Table]:
+    options = pyarrow.csv.ConvertOptions(
+        column_types={name: pa.binary() for name in _csv_schema(file).names},
         include_columns=columns,
         strings_can_be_null=True,
         null_values=[""],
     )
+    left_out: list[int] = []
+    first = 0
     with _open(file) as source:
-        reader = pyarrow.csv.open_csv(
-            source, parse_options=_CSV, convert_options=convert
-        )
+        reader = _csv_reader(source, options, left_out)
         nothing = pa.RecordBatch.from_pylist([], reader.schema)
-        batches = itertools.chain(reader, [nothing])
-        for number, batch in enumerate(batches):
+        for number, batch in enumerate(itertools.chain(reader, [nothing])):
+            batch = _with_gaps(batch, first, left_out)
+            first += batch.num_rows
             if batch.num_rows or not number:
-                yield pa.Table.from_batches([batch])
+                yield _decoded(batch)
 
 
-def _json_chunks(file: str) -> Iterator[pa.Table]:
+def _csv_reader(
+    source: Any, options: pyarrow.csv.ConvertOptions | None, left_out: list[int]
+) -> pyarrow.csv.CSVStreamingReader:
+    """Reads blocks; adds the numbers of the rows of another width to `left_out`."""
+
+    def leave_out(row: pyarrow.csv.InvalidRow) -> str:
+        left_out.append(row.number - _FIRST_CSV_ROW)
+        return "skip"
+
+    return pyarrow.csv.open_csv(
+        source,
+        # Several threads could not number the rows.
+        read_options=pyarrow.csv.ReadOptions(use_threads=False),
+        parse_options=pyarrow.csv.ParseOptions(
+            newlines_in_values=True, invalid_row_handler=leave_out
+        ),
+        convert_options=options,
+    )
+
+
+def _with_gaps(
+    batch: pa.RecordBatch, first: int, left_out: list[int]
+) -> pa.RecordBatch:
+    """The batch with nulls in place of rows left out, which are taken off the list."""
+    rows = batch.num_rows
+    before = np.array(left_out, np.int64) - first - np.arange(len(left_out))
+    before = before[before <= rows]
+    del left_out[: len(before)]
+    places = np.insert(np.arange(rows), before, -1)
+    return _taken(batch, places >= 0, places) if len(before) else batch
+
+
+def _decoded(batch: pa.RecordBatch) -> pa.Table:
+    """Bytes as text; nulls in rows with bytes that are not UTF-8."""
+    try:
+        texts = [pc.cast(column, pa.string()) for column in batch.columns]
+    except pa.ArrowInvalid:
+        values = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        good = np.array([all(map(_is_utf8, row)) for row in values])
+        return _decoded(_taken(batch, good, np.arange(batch.num_rows)))
+    return pa.Table.from_arrays(texts, batch.schema.names)
+
+
+def _taken(
+    batch: pa.RecordBatch, good: np.ndarray, places: np.ndarray
+) -> pa.RecordBatch:
+    return batch.take(pa.array(places, pa.int64(), mask=~good))
+
+
+def _is_utf8(value: bytes | None) -> bool:
+    try:
+        return value is None or value.decode() is not None
+    except UnicodeDecodeError:
+        return False
+
+
+def _json_chunks(file: str, size: int) -> Iterator[pa.Table]:
     with _open(file) as source:
         lines = (line for line in io.BufferedReader(source) if line.strip())
-        while rows := [_json_object(x) for x in itertools.islice(lines, CHUNK_ROWS)]:
+        while rows := [_json_object(x) for x in itertools.islice(lines, size)]:
             names = dict.fromkeys(name for row in rows for name in row)
             yield pa.table(
                 {name: _array([row.get(name) for row in rows]) for name in names}
@@ -184,7 +265,7 @@ class _taught:
         pass
 
     def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
-        if isinstance(error, pa.ArrowException | OSError):
+        if isinstance(error, pa.ArrowException | OSError | UnicodeDecodeError):
             raise TfmmError(
                 f"`{self._file}` cannot be read. Expected: a {self._kind} file with "
                 f"rows. Received: {error}. Replace or remove it."

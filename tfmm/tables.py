@@ -1,7 +1,9 @@
 """Reads a shop's tables in chunks, every column under the name of its role.
 
-Types by role: `id` and `text` become strings, `number` float64, `time` int64
-microseconds, `ids` lists of strings, `media` stays bytes or text (a path or URI).
+Types by role: `id`, `text` and `category` become strings, `number` float64, `time`
+int64 microseconds, `ids` lists of strings, `media` stays bytes or text (a path or URI).
+An event's type and a categorical feature are categories: like ids, they have no control
+characters; empty, they are missing.
 A value that cannot be read makes its row a dead letter; a column in which nothing can
 be read, a missing column or an unreadable file is an error.
 """
@@ -86,6 +88,13 @@ def read(
         first += chunk.num_rows
 
 
+def times(table: Table, folder: Path, time_unit: str) -> Iterator[np.ndarray]:
+    """The moments of a table's good rows, chunk by chunk: int64 microseconds."""
+    for part in parts(table, folder):
+        for chunk, _ in read(table, part, time_unit, ["time"]):
+            yield chunk["time"].to_numpy()
+
+
 def holds_integers(table: Table, folder: Path, role: str) -> bool:
     """Whether the role's column holds integers in every file."""
     column = table.columns()[role][0]
@@ -118,7 +127,7 @@ def _canonical(
     letters: list[DeadLetter] = []
     columns: dict[str, pa.Array] = {}
     for role, (column, kind, required) in wanted.items():
-        kind = "label" if role.startswith("label:") else kind
+        kind = _kind(role, kind)
         raw = _raw(chunk, column, kind)
         values = convert(raw, kind, time_unit)
         unread = _mask(pc.and_(raw.is_valid(), values.is_null()))
@@ -139,6 +148,15 @@ def _canonical(
     return pa.table(columns).filter(pa.array(good)), letters
 
 
+def _kind(role: str, declared: str) -> str:
+    """The kind of a role's values: what the schema declares, made exact."""
+    if role.startswith("label:"):
+        return "label"
+    if declared == "text" and (role == "type" or ":" in role):
+        return "category"
+    return declared
+
+
 def _raw(chunk: pa.Table, column: str, kind: str) -> pa.Array:
     raw = chunk[column].combine_chunks() if column in chunk.column_names else None
     if raw is None or pa.types.is_null(raw.type):
@@ -150,11 +168,14 @@ def _check_readable(
     raw: pa.Array, unread: np.ndarray, file: str, column: str, kind: str
 ) -> None:
     if unread.any() and unread.sum() == raw.is_valid().true_count:
-        example = raw.filter(pa.array(unread))[0].as_py()
+        received = str(raw.type)
+        if kind in ("number", "label", "time"):  # Others may hold personal data.
+            example = raw.filter(pa.array(unread))[0].as_py()
+            received += f", for instance {str(example)[:60]!r}"
         raise TfmmError(
             f"`{file}`, column `{column}`: none of the first values can be read. "
-            f"Expected: {EXPECTED[kind]}. Received: {raw.type}, for instance "
-            f"{str(example)[:60]!r}. Correct the schema or the file."
+            f"Expected: {EXPECTED[kind]}. Received: {received}. Correct the schema or "
+            "the file."
         )
 
 

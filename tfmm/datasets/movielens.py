@@ -77,13 +77,12 @@ def convert(
         for name, table in tables.items():
             pq.write_table(table, tmp / f"{name}.parquet", compression="zstd")
         schema_of().to_yaml(tmp / "schema.yaml")
-        counts["written"] = impressions.num_rows
+        counts["written"] = {name: table.num_rows for name, table in tables.items()}
         counts["dropped"] = {"other_users": counts["read"] - impressions.num_rows}
         write_manifest(
             tmp,
             kind=KIND,
             counts=counts,
-            tables={name: table.num_rows for name, table in tables.items()},
             posters={"written": len(posters), "dropped": left_out},
             texts_without_a_movie=unsearched,
             seed=seed,
@@ -93,14 +92,21 @@ def convert(
 
 
 def impression_table(ratings: Mapping[str, np.ndarray]) -> pa.Table:
-    """The impressions with their as-of features, in the order of the ratings."""
+    """The impressions with their as-of features, in the order of the ratings.
+
+    A training rating knows the training ratings strictly earlier. A test rating knows
+    all training ratings, as a server does that starts when training ends: the split is
+    each user's own, so other users' training ratings may be later by the calendar, as
+    they are for everything else that is learnt from training.
+    """
     user, item, time = ratings["userId"], ratings["movieId"], ratings["timestamp"]
     rating = ratings["rating"]
     train = per_user_last_fraction(user, time, _TEST_FRACTION) == TRAIN
     click = (rating >= LIKED).astype(np.int8)
     columns = {"userId": user, "movieId": item, "timestamp": time, "click": click}
     columns["request"] = request_ids(user, time)
-    return pa.table(columns | as_of(user, item, time, rating, train))
+    moment = np.where(train, time, np.max(time, initial=0) + 1)
+    return pa.table(columns | as_of(user, item, moment, rating, train))
 
 
 def request_ids(user: np.ndarray, time: np.ndarray) -> np.ndarray:
@@ -133,8 +139,7 @@ def request_ids(user: np.ndarray, time: np.ndarray) -> np.ndarray:
 def bar(folder: str | Path, with_poster_only: bool = False) -> dict[str, float]:
     """AUC and GAUC of item mean + user mean: the score that a model has to beat.
 
-    Both means are smoothed like rates and computed once from all training ratings;
-    unlike the as-of features they also see other users' later training ratings.
+    Both means are smoothed like rates and computed once from all training ratings.
 
     Args:
         folder: A folder that `convert` wrote.

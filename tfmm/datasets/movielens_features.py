@@ -34,7 +34,7 @@ def as_of(
     Args:
         user: int64 `[R]`.
         item: int64 `[R]`.
-        time: int64 `[R]`.
+        time: int64 `[R]`, the moment that each rating's features are of.
         rating: float `[R]`; 4 and more is a like.
         train: bool `[R]`, whether the split rule gives the rating to training.
 

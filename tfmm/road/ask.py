@@ -1,16 +1,22 @@
 """Asks a running server for one user's ranking."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
 from tfmm.errors import TfmmError
 from tfmm.road.recipe import Recipe
 from tfmm.serving import Client
+
+
+_OF_REQUEST = ("user_", "context_")
+_OF_CANDIDATE = ("candidate_", "base_score")
+_NO_FEATURES = {"user_key"}
 
 
 def ask(
@@ -20,6 +26,7 @@ def ask(
     history: Sequence[str] = (),
     user_key: int = 0,
     values: Sequence[str] = (),
+    history_type: Sequence[str] = (),
 ) -> Table:
     """The ranking of candidates by raw id, as a table.
 
@@ -29,24 +36,26 @@ def ask(
         items: Raw ids of the candidates.
         history: Raw ids of the user's events, oldest first.
         user_key: The user's keyed hash; 0 for an unknown user.
-        values: `NAME=VALUE` for further inputs; what is not given is missing.
+        values: `NAME=VALUE` for features; what is not given is missing. One value of
+            `user_<f>` and `context_<f>`; of `candidate_<f>` (and `base_score`) one
+            per item with commas between.
+        history_type: The type of each event, or one for all.
+
+    Raises:
+        TfmmError: If the server does not answer, or an id or value is none that the
+            model takes.
     """
     client = Client(url)
-    kinds = client.signature(model, "rank")
-    integers = kinds["item_id"][0] == "DT_INT64"
-    context = {}
-    for pair in values:
-        name, _, text = pair.partition("=")
-        if name not in kinds:
-            raise TfmmError(
-                f"`{model}` takes no input `{name}`. Expected some of: {sorted(kinds)}."
-            )
-        context[name] = text if kinds[name][0] == "DT_STRING" else float(text)
+    features = _features(client.signature(model, "rank"))
+    given = _read_values(values, features)
+    one = {name: text for name, text in given.items() if features[name]}
     ranked = client.rank(
-        [int(i) if integers else i for i in items],
+        items,
         user_key=user_key,
-        history=[int(i) if integers else i for i in history],
-        context=context,
+        history=history,
+        history_type=_type_of_each(history_type, len(history)),
+        context=one,
+        candidates={n: text.split(",") for n, text in given.items() if n not in one},
         model=model,
     )
     return _table([(str(r.item_id), r.score, r.known) for r in ranked])
@@ -68,8 +77,39 @@ def ask_example(url: str, model: str, recipe_file: Path) -> Table:
     return _table([tuple(column[place] for column in columns) for place in order])
 
 
+def _features(inputs: Iterable[str]) -> dict[str, bool]:
+    """The inputs that are features: whether a request has one value of each."""
+    return {
+        name: name.startswith(_OF_REQUEST)
+        for name in sorted(set(inputs) - _NO_FEATURES)
+        if name.startswith(_OF_REQUEST + _OF_CANDIDATE)
+    }
+
+
+def _read_values(pairs: Sequence[str], features: Mapping[str, bool]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or name not in features or name in given:
+            raise TfmmError(
+                "--value takes NAME=VALUE, once per feature of the model. "
+                f"Received: {pair!r}. Expected a name of: {list(features)}. "
+                "Ids, types and the user's key have options of their own."
+            )
+        given[name] = text
+    return given
+
+
+def _type_of_each(types: Sequence[str], events: int) -> Sequence[str] | None:
+    if not types:
+        return None
+    return list(types) * events if len(types) == 1 else types
+
+
 def _table(rows: Sequence[tuple[Any, ...]]) -> Table:
     table = Table("rank", "item", "score", "has vectors")
     for place, (item, score, known) in enumerate(rows, 1):
-        table.add_row(str(place), str(item), f"{score:.6f}", "yes" if known else "no")
+        table.add_row(
+            str(place), escape(str(item)), f"{score:.6f}", "yes" if known else "no"
+        )
     return table

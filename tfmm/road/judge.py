@@ -13,7 +13,7 @@ from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import write_manifest, writing
 from tfmm.road.recipe import VARIANTS
 from tfmm.road.road import Road
-from tfmm.road.train import open_vocabularies
+from tfmm.road.train import open_catalog, open_vocabularies
 
 BEST_VARIANT = "simtier_make"
 EXAMPLE_REQUESTS = 4
@@ -23,7 +23,7 @@ TEST_BATCH = 256
 def evaluate(road: Road) -> None:
     """The gain table on the test requests, and examples for the report."""
     vocabularies = open_vocabularies(road)
-    requests = test_requests(road, vocabularies)
+    requests = requests_of_the_test(road, vocabularies)
     rows = {name: collect(_ranker(road, name), requests) for name in VARIANTS}
     best, bars = _known_scores(road)
     table = gain_table(
@@ -42,10 +42,12 @@ def evaluate(road: Road) -> None:
 def export(road: Road) -> None:
     """Publishes the ranker and the item encoder as SavedModels."""
     vocabularies = open_vocabularies(road)
-    sample = next(iter(test_requests(road, vocabularies, batch_size=8)))
+    sample = next(iter(requests_of_the_test(road, vocabularies, batch_size=8)))
     gain = json.loads(road.path("evaluation", "gain.json").read_text())
+    ranker = _ranker(road, BEST_VARIANT)
+    open_catalog(road).check_fingerprint(ranker.fingerprint, "The ranker")
     path = tfmm.export.export_ranker(
-        _ranker(road, BEST_VARIANT),
+        ranker,
         road.saved_models,
         ItemIndex.open(road.path("index")),
         vocabularies,
@@ -63,13 +65,13 @@ def export(road: Road) -> None:
 
 def parity(road: Road) -> None:
     """Serves the export on loopback, asks it over REST, compares with the model."""
-    from tfmm.road.parity import compare
+    from tfmm.road.parity import MODEL, compare
 
     vocabularies = open_vocabularies(road)
     index = ItemIndex.open(road.path("index"))
     ranker = _ranker(road, BEST_VARIANT)
-    batch = next(iter(test_requests(road, vocabularies)))
-    served = compare(road.saved_models, ranker, index, vocabularies, batch)
+    batch = next(iter(requests_of_the_test(road, vocabularies)))
+    served = compare(road.published()[MODEL], ranker, index, vocabularies, batch)
     _note(road, "served.json", served)
     road.console.print_json(json.dumps(served["answer"]))
     road.console.print(
@@ -84,7 +86,9 @@ def report(road: Road) -> None:
     road.console.print(f"      {path}")
 
 
-def test_requests(road: Road, vocabularies: Any, batch_size: int = TEST_BATCH) -> Any:
+def requests_of_the_test(
+    road: Road, vocabularies: Any, batch_size: int = TEST_BATCH
+) -> Any:
     """The test requests in order."""
     return tfmm.data.requests(road.path("timelines", "test"), vocabularies, batch_size)
 

@@ -9,14 +9,14 @@ from tfmm.errors import TfmmError
 from tfmm.export.border import to_request
 from tfmm.records.index import ItemIndex
 from tfmm.records.vocabularies import Vocabularies
-from tfmm.serving import Client, Server
+from tfmm.serving import Client, ModelConfig, Server
 
 TOLERANCE = 1e-5
 MODEL = "ranker"
 
 
 def compare(
-    saved_models: Path,
+    folder: Path,
     ranker: Any,
     index: ItemIndex,
     vocabularies: Vocabularies,
@@ -25,7 +25,7 @@ def compare(
     """Serves the exported ranker on loopback and compares its answers over REST.
 
     Args:
-        saved_models: Folder of the published models.
+        folder: The published version, `saved_models/ranker/VERSION`.
         ranker: The model that was exported.
         index: Its item index.
         vocabularies: Its vocabularies.
@@ -40,10 +40,10 @@ def compare(
     """
     rows = {name: np.asarray(value) for name, value in batch.items()}
     request = to_request(rows, ranker.spec, index, vocabularies)
-    with Server({MODEL: saved_models / MODEL}, rest_api_port=0, grpc_port=0) as server:
-        client = Client(server.url)
-        answer = client.predict(MODEL, request, "rank")
-        version = max(int(s["version"]) for s in client.status(MODEL))
+    version = int(folder.name)
+    models = {MODEL: ModelConfig(MODEL, folder.parent, specific=(version,))}
+    with Server(models, rest_api_port=0, grpc_port=0) as server:
+        answer = Client(server.url).predict(MODEL, request, "rank", version)
     assert isinstance(answer, dict)
     logits = np.asarray(ranker.predict_on_batch(rows), np.float64)
     valid = np.arange(logits.shape[1]) < rows["n_items"][:, None]

@@ -9,6 +9,7 @@ from tfmm import tables
 from tfmm.errors import TfmmError
 from tfmm.records.manifest import write_manifest, writing
 from tfmm.road.road import Road
+from tfmm.road.sound import check_recipe
 from tfmm.schema import Schema
 
 
@@ -30,9 +31,11 @@ def input_tables(road: Road) -> None:
 
         convert(movielens_source(road), target, users=given.movielens.users)
     else:
-        files = dict(file_states(road.schema_file))
+        check_recipe(road)
+        rows = _rows(Schema.from_yaml(road.schema_file))
         with writing(target) as tmp:
-            write_manifest(tmp, kind="input", counts={}, tables=files)
+            counts = {"read": sum(rows.values()), "written": rows, "dropped": {}}
+            write_manifest(tmp, kind="input", counts=counts)
     _show_tables(road)
 
 
@@ -47,17 +50,6 @@ def movielens_source(road: Road) -> Path:
             "recipe."
         )
     return Path(source)
-
-
-def file_states(schema_file: Path) -> list[tuple[str, tuple[int, int]]]:
-    """Size and time of change of a schema and of the local files that it names."""
-    schema = Schema.from_yaml(schema_file)
-    found = [str(schema_file)]
-    for table in _tables(schema).values():
-        found += [part.file for part in tables.parts(table, schema.folder)]
-    local = [Path(file) for file in dict.fromkeys(found) if "://" not in file]
-    states = [(str(path), path.stat()) for path in local]
-    return [(path, (state.st_size, state.st_mtime_ns)) for path, state in states]
 
 
 def item_index(road: Road) -> None:
@@ -115,15 +107,22 @@ def behaviours(road: Road) -> None:
         )
 
 
+def _rows(schema: Schema) -> dict[str, int]:
+    """Rows of every table, readable or not."""
+    found = {}
+    for name, table in schema.tables().items():
+        first = next(iter(table.columns()))
+        found[name] = sum(
+            chunk.num_rows + len(letters)
+            for part in tables.parts(table, schema.folder)
+            for chunk, letters in tables.read(table, part, schema.time_unit, [first])
+        )
+    return found
+
+
 def _show_tables(road: Road) -> None:
     schema = Schema.from_yaml(road.schema_file)
-    for name, table in _tables(schema).items():
+    for name, table in schema.tables().items():
         pieces = tables.parts(table, schema.folder)
         files = ", ".join(dict.fromkeys(Path(piece.file).name for piece in pieces))
         road.console.print(f"      {name}: {files}")
-
-
-def _tables(schema: Schema) -> dict:
-    names = ("items", "impressions", "events", "searches", "users")
-    found = {name: getattr(schema, name) for name in names}
-    return {name: table for name, table in found.items() if table is not None}

@@ -164,7 +164,7 @@ class Ranking(Part):
         learning_rate: Peak of a cosine schedule, for the lazy Adam.
     """
 
-    interests: list[str] = ["din"]
+    interests: list[Literal["din"]] = ["din"]
     embedding_dim: Positive = 16
     epochs: Positive = 1
     batch_size: Positive = 256
@@ -178,7 +178,8 @@ class Recipe(Part):
         name: Name of the run.
         input: Where the tables come from.
         out: Folder of all outputs, relative to the working directory.
-        saved_models: Folder that models are published to.
+        saved_models: Folder that models are published to; `saved_models` below `out`
+            when absent.
         seed: Of every random number.
         user_key: A literal key of the user hashes, for simulated or public data only.
         key_file: File of the user hash key; the variable `TFMM_USER_KEY` when both
@@ -192,7 +193,7 @@ class Recipe(Part):
     name: str
     input: Input
     out: str
-    saved_models: str = "saved_models"
+    saved_models: str | None = None
     seed: int = 7
     user_key: str | None = None
     key_file: str | None = None
@@ -220,7 +221,7 @@ class Recipe(Part):
                 every wrong key.
         """
         path = Path(path)
-        if not path.is_file():
+        if not path.is_file() and path.parent in (Path(), Path("recipes")):
             shipped = Path(str(resources.files("tfmm.recipes") / path.name))
             path = shipped if shipped.is_file() else path
         recipe = validated(cls, read_yaml(path), path)

@@ -1,5 +1,6 @@
 """One run of a recipe: its folders and its key."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,11 +23,23 @@ class Road:
         self.recipe = recipe
         self.console = console or Console()
         self.out = Path(recipe.out).absolute()
-        self.saved_models = Path(recipe.saved_models).absolute()
+        models = recipe.saved_models
+        self.saved_models = (
+            Path(models).absolute() if models else self.out / "saved_models"
+        )
 
     def path(self, *names: str) -> Path:
         """A path below the out folder."""
         return self.out.joinpath(*names)
+
+    def published(self) -> dict[str, Path]:
+        """The folders of the versions that the last export published, by model."""
+        note = self.path("serving", "export.json")
+        found = json.loads(note.read_text()) if note.is_file() else {}
+        return {
+            name: self.saved_models / name / str(version)
+            for name, version in found.items()
+        }
 
     @property
     def schema_file(self) -> Path:

@@ -21,7 +21,10 @@ class Stage:
             files.
         needs: Stages whose outputs it reads.
         settings: The parts of the recipe it depends on.
-        reads: What tells whether something outside the out folder changed.
+        reads: What tells whether something that it reads outside the out folder
+            changed.
+        leaves: What tells whether something that it left outside the out folder
+            changed.
         wanted: Whether the recipe has this stage at all.
     """
 
@@ -32,4 +35,5 @@ class Stage:
     needs: tuple[str, ...] = ()
     settings: Callable[["Recipe"], Any] = lambda recipe: None
     reads: Callable[["Road"], Any] = lambda road: None
+    leaves: Callable[["Road"], Any] = lambda road: None
     wanted: Callable[["Recipe"], bool] = lambda recipe: True

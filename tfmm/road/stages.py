@@ -28,13 +28,13 @@ def _part(*names: str) -> Any:
     return settings
 
 
-def _user_files(road: "Road") -> Any:
-    """Size and time of the user's own tables; nothing else is outside."""
-    if road.recipe.input.schema_file is None:
-        return None
-    from tfmm.road.prepare import file_states
+def _outside(name: str) -> Any:
+    """The state of something outside the out folder, see `tfmm.road.outside`."""
 
-    return file_states(road.schema_file)
+    def state(road: "Road") -> Any:
+        return getattr(import_module("tfmm.road.outside"), name)(road)
+
+    return state
 
 
 def _pretrains(recipe: "Recipe") -> bool:
@@ -45,8 +45,6 @@ def _has_media(recipe: "Recipe") -> bool:
     return recipe.vectors is None or recipe.input.schema_file is None
 
 
-_KEY = ("user_key", "key_file")
-
 STAGES = {
     stage.name: stage
     for stage in (
@@ -56,7 +54,7 @@ STAGES = {
             _work("prepare", "input_tables"),
             ("input",),
             settings=_part("input"),
-            reads=_user_files,
+            reads=_outside("input_state"),
         ),
         Stage(
             "item-index",
@@ -87,7 +85,7 @@ STAGES = {
             _work("prepare", "vocabularies"),
             ("vocabularies",),
             needs=("item-index",),
-            settings=_part(*_KEY),
+            reads=_outside("key_state"),
         ),
         Stage(
             "behaviours",
@@ -95,7 +93,7 @@ STAGES = {
             _work("prepare", "behaviours"),
             ("timelines", "timelines/train", "timelines/test"),
             needs=("vocabularies",),
-            settings=_part(*_KEY),
+            reads=_outside("key_state"),
         ),
         Stage(
             "pretrain",
@@ -113,6 +111,7 @@ STAGES = {
             ("catalog",),
             needs=("item-index", "item-media", "pretrain"),
             settings=_part("vectors"),
+            reads=_outside("vectors_state"),
         ),
         Stage(
             "make",
@@ -147,6 +146,7 @@ STAGES = {
             ("serving/export.json",),
             needs=("evaluate",),
             settings=_part("saved_models"),
+            leaves=_outside("exports_state"),
         ),
         Stage(
             "parity",

@@ -47,7 +47,9 @@ class Tickets:
             "result": self._result(stage),
             "seconds": round(seconds, 1),
         }
-        path.write_text(json.dumps(ticket) + "\n", encoding="utf-8")
+        aside = path.with_suffix(".tmp")
+        aside.write_text(json.dumps(ticket) + "\n", encoding="utf-8")
+        aside.replace(path)
 
     def seconds(self, stage: Stage) -> float | None:
         """How long the stage took when it last ran."""
@@ -82,13 +84,19 @@ class Tickets:
     def _result(self, stage: Stage) -> str | None:
         """Digest of the stage's outputs; `None` where one is missing or incomplete."""
         try:
-            return _digest([_content(self._road.path(name)) for name in stage.outputs])
+            outputs = [_content(self._road.path(name)) for name in stage.outputs]
+            return _digest([outputs, stage.leaves(self._road)])
         except TfmmError:
             return None
 
     def _read(self, stage: Stage) -> dict[str, Any]:
         path = self._path(stage)
-        return json.loads(path.read_text()) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        try:
+            return json.loads(path.read_text())
+        except ValueError:  # Damaged: the stage is not done.
+            return {}
 
     def _path(self, stage: Stage) -> Path:
         return self._road.path(".stages", f"{stage.name}.json")

@@ -119,8 +119,7 @@ def rank(road: Road) -> None:
     settings = road.recipe.ranking
     for variant, added in VARIANTS.items():
         keras.utils.set_random_seed(road.recipe.seed)
-        trained = keras.models.load_model(road.path("make", "make.keras"))
-        interests = [trained if name == "make" else name for name in added]
+        interests = [_make(road) if name == "make" else name for name in added]
         model = tfmm.RankingModel(
             vocabularies,
             catalog if added else None,
@@ -129,6 +128,10 @@ def rank(road: Road) -> None:
         )
         path = road.path("rankers", variant, "ranker.keras")
         _train(road, model, settings, variant, path)
+
+
+def _make(road: Road) -> Any:
+    return keras.models.load_model(road.path("make", "make.keras"))
 
 
 def _train(

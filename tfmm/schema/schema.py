@@ -9,7 +9,7 @@ from pydantic import PrivateAttr
 
 from tfmm.schema.part import Part
 from tfmm.schema.rules import History, Media, Requests, Split, VocabularyRule
-from tfmm.schema.tables import Events, Impressions, Items, Searches, Users
+from tfmm.schema.tables import Events, Impressions, Items, Searches, Table, Users
 from tfmm.schema.yaml_file import read_yaml, validated
 
 
@@ -60,6 +60,12 @@ class Schema(Part):
     def folder(self) -> Path:
         """The folder that relative paths start from: the YAML file's."""
         return self._folder
+
+    def tables(self) -> dict[str, Table]:
+        """The tables that the schema has, by name."""
+        names = ("items", "impressions", "events", "searches", "users")
+        found = {name: getattr(self, name) for name in names}
+        return {name: table for name, table in found.items() if table is not None}
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> "Schema":

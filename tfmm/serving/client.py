@@ -1,19 +1,18 @@
 """A client of TF Serving's REST API, for the embedded server and the real one."""
 
-import base64
 import http.client
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import numpy as np
 
 from tfmm.errors import TfmmError
+from tfmm.serving.client_values import from_json, to_json, typed
 
 TIMEOUT_SECONDS = 30.0
-_CONTEXT = ("user_", "context_")
-_CANDIDATE = "candidate_"
+_PORTS = {"http": http.client.HTTP_PORT, "https": http.client.HTTPS_PORT}
 
 
 class ServerError(TfmmError):
@@ -50,6 +49,9 @@ class Client:
         url: E.g. `http://127.0.0.1:8501`.
         timeout: Seconds to wait for an answer.
 
+    Raises:
+        TfmmError: If the url is no http(s) address.
+
     Example:
         >>> Client("http://127.0.0.1:1").status("ranker")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
@@ -58,14 +60,10 @@ class Client:
     """
 
     def __init__(self, url: str, timeout: float = TIMEOUT_SECONDS) -> None:
-        parts = urlsplit(url if "//" in url else f"http://{url}")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise TfmmError(
-                f"`url` must be an http(s) address. Received: {url!r}. "
-                "Example: http://127.0.0.1:8501."
-            )
+        parts, port = _address(url)
         self._url = f"{parts.scheme}://{parts.netloc}"
-        self._host, self._path = parts.netloc, parts.path.rstrip("/")
+        self._host, self._port = parts.hostname or "", port
+        self._path = parts.path.rstrip("/")
         secure = parts.scheme == "https"
         self._kind = (
             http.client.HTTPSConnection if secure else http.client.HTTPConnection
@@ -93,14 +91,14 @@ class Client:
         Raises:
             ServerError: If the server refuses or does not answer.
         """
-        body: dict[str, Any] = {"inputs": {k: _json(v) for k, v in inputs.items()}}
+        body: dict[str, Any] = {"inputs": {k: to_json(v) for k, v in inputs.items()}}
         if signature_name is not None:
             body["signature_name"] = signature_name
         answer = self._call("POST", _path(model, version) + ":predict", body)
         outputs = answer["outputs"]
         if isinstance(outputs, dict):
-            return {name: _array(value) for name, value in outputs.items()}
-        return _array(outputs)
+            return {name: from_json(value) for name, value in outputs.items()}
+        return from_json(outputs)
 
     def rank(
         self,
@@ -122,27 +120,35 @@ class Client:
             items: Raw ids of the candidates.
             user_key: The user's keyed hash; 0 for an unknown user.
             history: Raw ids of the user's events, oldest first.
-            history_type: Their types; missing when absent.
+            history_type: Their types, one per event; missing when absent.
             context: Values of `user_<f>` and `context_<f>` by tensor name.
-            candidates: Values of `candidate_<f>` by tensor name, one per item.
+            candidates: Values of `candidate_<f>`, or `base_score`, by tensor name,
+                one per item.
             model: The model's name.
             version: The highest available when absent.
 
         Raises:
             ServerError: If the server refuses or does not answer.
-            TfmmError: If a value names no input of the model.
+            TfmmError: If a value names no input of the model, is not one per item
+                or event, or is a text where the model takes a number.
         """
+        wanted = self.signature(model, "rank", version)
+        if history_type is None and "history_type" in wanted:
+            history_type = [""] * len(history)
+        types = {} if history_type is None else {"history_type": history_type}
+        _check_one_each(types, len(history), "event of the history")
+        _check_one_each(candidates or {}, len(items), "candidate")
         given: dict[str, Any] = {
             "user_key": [user_key],
             "history_item_id": [list(history)],
-            "history_type": [list(history_type or [""] * len(history))],
+            **{name: [list(value)] for name, value in types.items()},
             "n_history": [len(history)],
             "item_id": [list(items)],
             "n_items": [len(items)],
             **{name: [value] for name, value in (context or {}).items()},
             **{name: [list(value)] for name, value in (candidates or {}).items()},
         }
-        inputs = self._complete(model, version, given, len(items))
+        inputs = _complete(model, wanted, given, len(items))
         answer = self.predict(model, inputs, "rank", version)
         assert isinstance(answer, dict)
         rows = zip(*(answer[n][0].tolist() for n in Ranked._fields), strict=True)
@@ -159,38 +165,24 @@ class Client:
         answer = self._call("GET", _path(model, version) + "/metadata")
         found = answer["metadata"]["signature_def"]["signature_def"]
         if name not in found:
-            raise ServerError(400, f"`{model}` has no signature {name}.")
+            raise ServerError(
+                400,
+                f"`{model}` has no signature `{name}`. Received: {sorted(found)}. "
+                "Name another model.",
+            )
         return {
             key: (info["dtype"], len(info["tensor_shape"]["dim"]))
             for key, info in found[name]["inputs"].items()
         }
 
-    def _complete(
-        self, model: str, version: int | None, given: dict[str, Any], count: int
-    ) -> dict[str, Any]:
-        wanted = self.signature(model, "rank", version)
-        needless = {"history_type"}
-        unknown = sorted(set(given) - set(wanted) - needless)
-        if unknown:
-            raise TfmmError(
-                f"`{model}` takes no input of this name. Received: {unknown}. "
-                f"Expected some of: {sorted(wanted)}."
-            )
-        inputs = {}
-        for name, (dtype, rank) in wanted.items():
-            missing = "" if dtype == "DT_STRING" else 0
-            value = given.get(name, [[missing] * count if rank > 1 else missing])
-            inputs[name] = _typed(value, dtype, name)
-        return inputs
-
     def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
-        connection = self._kind(self._host, timeout=self._timeout)
+        connection = self._kind(self._host, self._port, timeout=self._timeout)
         try:
             connection.request(method, self._path + path, data)
             response = connection.getresponse()
             text, code = response.read(), response.status
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, UnicodeError, http.client.HTTPException) as error:
             raise ServerError(
                 0, f"No server answers at {self._url} ({error}). Start `tfmm serve`."
             ) from error
@@ -210,33 +202,48 @@ def _path(model: str, version: int | None) -> str:
     return path if version is None else f"{path}/versions/{version}"
 
 
-def _json(value: Any) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, bytes):
-        return {"b64": base64.b64encode(value).decode()}
-    if isinstance(value, list | tuple):
-        return [_json(part) for part in value]
-    return value
-
-
-def _typed(value: Any, dtype: str, name: str) -> Any:
-    """Numbers as text where the model takes text, and the reverse."""
-    if isinstance(value, list):
-        return [_typed(part, dtype, name) for part in value]
-    if dtype == "DT_STRING":
-        return value if isinstance(value, str) else str(value)
-    if not isinstance(value, str):
-        return value
+def _address(url: str) -> tuple[SplitResult, int]:
     try:
-        return float(value) if dtype == "DT_FLOAT" else int(value)
+        parts = urlsplit(url if "//" in url else f"http://{url}")
+        port = parts.port
     except ValueError as error:
+        raise _no_address(url) from error
+    if parts.scheme not in _PORTS or not parts.hostname or parts.username is not None:
+        raise _no_address(url)
+    return parts, port if port is not None else _PORTS[parts.scheme]
+
+
+def _no_address(url: str) -> TfmmError:
+    return TfmmError(
+        f"`url` must be an http(s) address. Received: {url!r}. "
+        "Example: http://127.0.0.1:8501."
+    )
+
+
+def _check_one_each(given: Mapping[str, Sequence[Any]], count: int, of: str) -> None:
+    for name, values in given.items():
+        if len(values) != count:
+            raise TfmmError(
+                f"`{name}` takes one value per {of}. Expected: {count}. "
+                f"Received: {len(values)}. Give as many."
+            )
+
+
+def _complete(
+    model: str,
+    wanted: Mapping[str, tuple[str, int]],
+    given: Mapping[str, Any],
+    count: int,
+) -> dict[str, Any]:
+    unknown = sorted(set(given) - set(wanted))
+    if unknown:
         raise TfmmError(
-            f"`{name}` takes numbers. Received: {value!r}. "
-            "Send the ids and values of the tables the model was trained on."
-        ) from error
-
-
-def _array(value: Any) -> np.ndarray:
-    array = np.asarray(value)
-    return array.astype(np.float32) if array.dtype == np.float64 else array
+            f"`{model}` takes no input of this name. Received: {unknown}. "
+            f"Expected some of: {sorted(wanted)}."
+        )
+    inputs = {}
+    for name, (dtype, rank) in wanted.items():
+        missing = "" if dtype == "DT_STRING" else 0
+        value = given.get(name, [[missing] * count if rank > 1 else missing])
+        inputs[name] = typed(value, dtype, name)
+    return inputs

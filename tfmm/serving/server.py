@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from tfmm.errors import TfmmError
-from tfmm.serving.config import ModelConfig, find_models
+from tfmm.serving.config import ModelConfig, find_models, has_version
 from tfmm.serving.http import MAX_BODY_BYTES, RestServer
 from tfmm.serving.versions import ModelManager
 
@@ -83,11 +83,7 @@ class Server:
     def start(self) -> "Server":
         """Loads the models and opens the ports; returns at once afterwards."""
         find = _finder(self._models)
-        if not find():
-            raise TfmmError(
-                f"There is no model to serve. Received: {self._models}. "
-                "Expected: folders MODEL/VERSION/ with a saved_model.pb."
-            )
+        _check_present(find(), self._models)
         # Taken before the slow load, so that a port in use is told at once.
         self._rest = self._bind_rest()
         try:
@@ -155,12 +151,25 @@ class Server:
         self._grpc = server
 
     def _poll(self) -> None:
-        assert self.manager is not None
+        failing = ""
         while not self._stopping.wait(self._poll_seconds):
-            try:
-                self.manager.poll()
-            except Exception:
-                _LOG.exception("looking for new versions failed; trying again")
+            failing = self._look(failing)
+
+    def _look(self, failing: str) -> str:
+        """Polls; tells a failure once, and its end. Returns what fails now."""
+        assert self.manager is not None
+        try:
+            self.manager.poll()
+        except Exception as error:
+            now = f"{type(error).__name__}: {error}"
+            if now != failing:
+                unforeseen = not isinstance(error, TfmmError | OSError)
+                message = "Looking for new versions fails, trying on: %s"
+                _LOG.warning(message, error, exc_info=unforeseen)
+            return now
+        if failing:
+            _LOG.warning("Looking for new versions works again.")
+        return ""
 
     def _spawn(self, target: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=target, name=f"tfmm-{name}", daemon=True)
@@ -196,6 +205,16 @@ def serve(
             server.wait()
         except KeyboardInterrupt:
             _LOG.info("interrupted, closing the ports")
+
+
+def _check_present(found: Mapping[str, ModelConfig], given: Models) -> None:
+    if any(has_version(config.base_path) for config in found.values()):
+        return
+    folders = [str(config.base_path) for config in found.values()] or given
+    raise TfmmError(
+        f"There is no model to serve. Received: {folders}. "
+        "Expected: folders MODEL/VERSION/ with a saved_model.pb. Export a model first."
+    )
 
 
 def _check_loaded(manager: ModelManager, names: Iterable[str]) -> None:

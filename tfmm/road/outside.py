@@ -1,0 +1,65 @@
+"""What stages read outside the out folder, and how a change of it is noticed."""
+
+from pathlib import Path
+from typing import Any
+
+from tfmm import tables
+from tfmm.identity import key_check, read_secret
+from tfmm.road.road import Road
+from tfmm.schema import Schema
+
+State = list[tuple[str, int, int]]
+
+
+def input_state(road: Road) -> Any:
+    """The schema and the tables that it names, or the source of a data set."""
+    given = road.recipe.input
+    if given.movielens is not None:
+        from tfmm.road.prepare import movielens_source
+
+        return str(movielens_source(road).absolute())
+    if given.schema_file is None:
+        return None
+    schema = Schema.from_yaml(road.schema_file)
+    files = [
+        part.file
+        for table in schema.tables().values()
+        for part in tables.parts(table, schema.folder)
+    ]
+    return _state([road.schema_file, *dict.fromkeys(files)])
+
+
+def vectors_state(road: Road) -> State | None:
+    """The user's own vectors."""
+    vectors = road.recipe.vectors
+    if vectors is None:
+        return None
+    names = [vectors.file, vectors.ids]
+    return _state([road.recipe.folder / name for name in names if name])
+
+
+def key_state(road: Road) -> str:
+    """A check value of the user hash key, which tells nothing of the key."""
+    with road.key_file() as key_file:
+        return key_check(read_secret(key_file))
+
+
+def exports_state(road: Road) -> State:
+    """The models that the last export published."""
+    published = road.published()
+    return _state([folder / "saved_model.pb" for folder in published.values()])
+
+
+def _state(files: list[Path | str]) -> State:
+    """Name, size and time of change of local files; -1 where a file is missing."""
+    found = []
+    for file in files:
+        path = Path(file)
+        if "://" in str(file):
+            continue
+        if not path.is_file():
+            found.append((str(path), -1, -1))
+            continue
+        state = path.stat()
+        found.append((str(path), state.st_size, state.st_mtime_ns))
+    return found
