@@ -48,6 +48,10 @@ def test_help_loads_nothing_heavy():
             ["run", "smoke.yaml", "--only", "nothing"],
             "This recipe has no stage 'nothing'",
         ),
+        (["run", "/x/a[/b].yaml"], "There is no file `/x/a[/b].yaml`"),
+        (["run", "a[bold]b.yaml"], "There is no file `a[bold]b.yaml`"),
+        (["request", "--item", "1", "--url", "http://[::1"], "must be an http(s)"),
+        (["request", "demo.yaml", "--item", "1"], "example is sent as it is"),
     ],
 )
 def test_mistakes_end_with_a_message_and_no_traceback(arguments, message, tmp_path):
@@ -55,3 +59,32 @@ def test_mistakes_end_with_a_message_and_no_traceback(arguments, message, tmp_pa
     assert ended.returncode == 1
     assert message in " ".join(ended.stdout.split())
     assert "Traceback" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "no folder of models"),
+        (["--model_base_path", "nowhere"], "no model to serve. Received: ['"),
+    ],
+)
+def test_serve_looks_at_the_folder_before_it_loads_tensorflow(
+    arguments, message, tmp_path
+):
+    program = (
+        "import sys\n"
+        "from tfmm.cli import main\n"
+        "try: main()\n"
+        "finally: print('HEAVY', 'tensorflow' in sys.modules)"
+    )
+    command = [sys.executable, "-c", program, "serve", *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert ended.returncode == 1 and "HEAVY False" in ended.stdout
+    assert message in " ".join(ended.stdout.split())
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(("host", "warned"), [("0.0.0.0", True), ("127.0.0.1", False)])
+def test_serve_warns_when_other_machines_may_reach_it(host, warned, tmp_path):
+    ended = tfmm("serve", "nowhere", "--host", host, cwd=tmp_path)
+    assert ("Warning: other machines may reach '0.0.0.0'" in ended.stdout) is warned

@@ -1,6 +1,5 @@
 """The command `tfmm`: one function per verb, thin."""
 
-import ipaddress
 import logging
 import os
 import sys
@@ -32,7 +31,7 @@ RecipeFile = Annotated[Path, typer.Argument(help="A recipe, such as recipes/demo
 
 def main() -> None:
     """Runs the command; mistakes that a user can mend end without a traceback."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", category=FutureWarning)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
@@ -166,47 +165,10 @@ def serve(
     Takes tensorflow_model_server's flag names, so that the real binary can take its
     place.
     """
-    from tfmm import serving
+    from tfmm.serving.terminal import models_of, serve_and_tell
 
-    given = [folder, model_config_file, model_base_path]
-    if sum(value is not None for value in given) != 1:
-        raise TfmmError(
-            "Name the models in exactly one way: a folder, --model_config_file or "
-            f"--model_base_path. Received: {sum(v is not None for v in given)} of them."
-        )
-    models: object = folder
-    if model_config_file is not None:
-        models = serving.parse_model_config(model_config_file)
-    elif model_base_path is not None:
-        models = {model_name: model_base_path}
-    _warn_if_open(host)
-    status = console.status("Loading models ...")
-
-    def ready(server: serving.Server) -> None:
-        status.stop()
-        grpc = f"port {server.grpc_port}" if server.grpc_port else "off"
-        url = escape(server.url)
-        console.print(f"Serving at {url}/v1/models/MODEL:predict, gRPC {grpc}.")
-
-    with status:
-        serving.serve(models, host, rest_api_port, port, ready=ready)  # type: ignore[arg-type]
-
-
-def _warn_if_open(host: str) -> None:
-    if host == "localhost" or _is_loopback(host):
-        return
-    console.print(
-        f"[bold yellow]Warning:[/] there is no authentication, and {escape(host)} may "
-        "be reached from other machines.",
-        highlight=False,
-    )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    models = models_of(folder, model_config_file, model_name, model_base_path)
+    serve_and_tell(models, host, rest_api_port, port, console)
 
 
 @app.command()

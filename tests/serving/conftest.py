@@ -1,27 +1,50 @@
-"""Makes `toy_ranker` importable and exports it once."""
+"""A server of the toy ranker, and what it must answer."""
 
-import sys
-from pathlib import Path
+import shutil
+import socket
 
+import numpy as np
 import pytest
+from export import exported_ranker
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "export"))
+toy, exported = exported_ranker.toy, exported_ranker.exported
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="session")
-def toy():
-    import toy_ranker
-
-    return toy_ranker
+def base(exported, tmp_path_factory):
+    target = tmp_path_factory.mktemp("served")
+    shutil.copytree(exported[1], target, dirs_exist_ok=True)
+    return target
 
 
 @pytest.fixture(scope="session")
-def exported(toy, tmp_path_factory):
-    """(ranker, folder of models) with the ranker's version 1."""
-    from tfmm.export import export_ranker
+def server(base):
+    arguments = {"rest_api_port": 0, "grpc_port": free_port(), "poll_seconds": 0.1}
+    from tfmm.serving import Server
 
-    ranker = toy.ToyRanker()
-    ranker(toy.batch())
-    base = tmp_path_factory.mktemp("saved_models")
-    export_ranker(ranker, base, toy.index(), toy.VOCABULARIES, toy.request())
-    return ranker, base
+    with Server(base, max_body_bytes=100_000, **arguments) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def client(server):
+    from tfmm.serving import Client
+
+    return Client(server.url)
+
+
+@pytest.fixture(scope="session")
+def expected(toy, exported):
+    import tensorflow as tf
+
+    from tfmm.export.border import to_batch
+
+    batch = to_batch(toy.request(), toy.SPEC, toy.index(), toy.VOCABULARIES)
+    scores = tf.sigmoid(exported[0](batch)).numpy()
+    return np.where([[True] * 3, [True, False, False]], scores, 0)

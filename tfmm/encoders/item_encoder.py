@@ -26,7 +26,8 @@ class ItemEncoder(tf.Module):
     `encode_item` takes `image_bytes` and `title`, string `[B]`, and gives
     `image_vector` and `text_vector`, float32 `[B, d]` of length one, with `has_image`
     and `has_title`, bool `[B]`; of the modalities in use only. Where a flag is False
-    the vector is zeros: an unreadable picture never fails its batch.
+    the vector is zeros: an unreadable picture never fails its batch. Pictures are JPEG
+    or PNG; EXIF orientation is not applied, and a JPEG cut after its header counts.
 
     Args:
         image: The picture encoder, if pictures are in use.

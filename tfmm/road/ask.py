@@ -13,7 +13,6 @@ from tfmm.errors import TfmmError
 from tfmm.road.recipe import Recipe
 from tfmm.serving import Client
 
-
 _OF_REQUEST = ("user_", "context_")
 _OF_CANDIDATE = ("candidate_", "base_score")
 _NO_FEATURES = {"user_key"}

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from rich.markup import escape
 
 import tfmm
 from tfmm.evaluation import Columns, collect, gain_table
@@ -60,7 +61,7 @@ def export(road: Road) -> None:
         published.append(tfmm.export.export_item_encoder(encoder, road.saved_models))
     _note(road, "export.json", {p.parent.name: p.name for p in published})
     for path in published:
-        road.console.print(f"      published {path}")
+        road.console.print(f"      published {escape(str(path))}")
 
 
 def parity(road: Road) -> None:
@@ -83,7 +84,7 @@ def parity(road: Road) -> None:
 def report(road: Road) -> None:
     """Writes the report."""
     path = tfmm.evaluation.write_report(road.out, road.recipe.name)
-    road.console.print(f"      {path}")
+    road.console.print(f"      {escape(str(path))}")
 
 
 def requests_of_the_test(

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from rich.markup import escape
 from rich.progress import Progress
 
 from tfmm import tables
@@ -125,4 +126,4 @@ def _show_tables(road: Road) -> None:
     for name, table in schema.tables().items():
         pieces = tables.parts(table, schema.folder)
         files = ", ".join(dict.fromkeys(Path(piece.file).name for piece in pieces))
-        road.console.print(f"      {name}: {files}")
+        road.console.print(f"      {name}: {escape(files)}")

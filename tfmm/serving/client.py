@@ -3,6 +3,7 @@
 import http.client
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -165,9 +166,10 @@ class Client:
         answer = self._call("GET", _path(model, version) + "/metadata")
         found = answer["metadata"]["signature_def"]["signature_def"]
         if name not in found:
+            names = sorted(n for n in found if not n.startswith("__"))
             raise ServerError(
                 400,
-                f"`{model}` has no signature `{name}`. Received: {sorted(found)}. "
+                f"`{model}` has no signature `{name}`. Expected one of: {names}. "
                 "Name another model.",
             )
         return {
@@ -177,17 +179,16 @@ class Client:
 
     def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
-        connection = self._kind(self._host, self._port, timeout=self._timeout)
+        kind, timeout = self._kind, self._timeout
         try:
-            connection.request(method, self._path + path, data)
-            response = connection.getresponse()
-            text, code = response.read(), response.status
+            with closing(kind(self._host, self._port, timeout=timeout)) as connection:
+                connection.request(method, self._path + path, data)
+                response = connection.getresponse()
+                text, code = response.read(), response.status
         except (OSError, UnicodeError, http.client.HTTPException) as error:
             raise ServerError(
                 0, f"No server answers at {self._url} ({error}). Start `tfmm serve`."
             ) from error
-        finally:
-            connection.close()
         try:
             answer = json.loads(text)
         except ValueError as error:

@@ -1,0 +1,83 @@
+"""The server as the command line runs it: what it says while it starts."""
+
+import ipaddress
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from tfmm.errors import TfmmError
+from tfmm.serving.config import parse_model_config
+from tfmm.serving.server import Models, Server, serve
+
+
+def models_of(
+    folder: Path | None,
+    model_config_file: Path | None,
+    model_name: str,
+    model_base_path: Path | None,
+) -> Models:
+    """What to serve, of the three ways to name it.
+
+    Raises:
+        TfmmError: If not exactly one way is used.
+    """
+    given = [folder, model_config_file, model_base_path]
+    count = sum(value is not None for value in given)
+    if count != 1:
+        raise TfmmError(
+            "Name the models in exactly one way: a folder, --model_config_file or "
+            f"--model_base_path. Received: {count} of them."
+        )
+    if folder is not None:
+        return folder
+    if model_config_file is not None:
+        return parse_model_config(model_config_file)
+    assert model_base_path is not None
+    return {model_name: model_base_path}
+
+
+def serve_and_tell(
+    models: Models, host: str, rest_api_port: int, grpc_port: int, console: Console
+) -> None:
+    """Serves until Ctrl-C; tells the address, and who else may reach it.
+
+    Args:
+        models: As for `Server`.
+        host: Address to listen on.
+        rest_api_port: REST port; 0 takes a free one.
+        grpc_port: gRPC port; 0 for no gRPC.
+        console: Where to print.
+
+    Raises:
+        TfmmError: If there is no model, or a port is taken.
+    """
+    if not is_loopback(host):
+        console.print(
+            f"[bold yellow]Warning:[/] other machines may reach {escape(host)!r}, and "
+            "there is no authentication.",
+            highlight=False,
+        )
+    status = console.status("Loading models ...")
+
+    def ready(server: Server) -> None:
+        status.stop()
+        grpc = f"port {server.grpc_port}" if server.grpc_port else "off"
+        url = escape(server.url)
+        console.print(f"Serving at {url}/v1/models/MODEL:predict, gRPC {grpc}.")
+
+    with status:
+        serve(models, host, rest_api_port, grpc_port, ready=ready)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address to listen on.
+
+    Example:
+        >>> [is_loopback(h) for h in ("localhost", "127.0.0.2", "0.0.0.0", "", "shop")]
+        [True, True, False, False, False]
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
