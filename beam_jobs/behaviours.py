@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_jobs import common, log_shards
+from beam_jobs import common, log_shards, split_check
 from beam_jobs.kernels import histories, timelines
-from tfmm.identity import read_secret
+from tfmm.identity import read_secret, require_key
 from tfmm.records.example import Value, encode
 from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import read_manifest, write_manifest, writing
@@ -40,11 +40,17 @@ def run(
         output: Folder of the timelines.
         key_file: File of the user hash key; the variable `TFMM_USER_KEY` otherwise.
         pipeline_args: Flags for Beam.
+
+    Raises:
+        TfmmError: If an input is missing, belongs to another index or has users of
+            another key, or if training or the test has no request.
     """
     shop = Schema.from_yaml(schema)
     items = ItemIndex.open(index)
     spec = Vocabularies.open(vocabularies, items).spec
     secret = read_secret(key_file)
+    key = read_manifest(vocabularies).get("key_check")
+    require_key(key, secret, f"`{vocabularies}`")
     with writing(output) as tmp:
         for part in SPLITS:
             (tmp / part).mkdir()
@@ -54,6 +60,7 @@ def run(
         _ = letters | common.WriteDeadLetters(tmp)
         found = common.finished(pipeline)
         parts = {part: _part_counts(found, part) for part in SPLITS}
+        split_check.require_requests(parts, shop)
         for part in SPLITS:
             write_manifest(
                 tmp / part,

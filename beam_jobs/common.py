@@ -11,13 +11,12 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from apache_beam.metrics import Metrics, MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from tfmm import tables
 from tfmm.errors import TfmmError
-from tfmm.records.index import UNKNOWN_ROW, ItemIndex
+from tfmm.records.index import ItemIndex
 from tfmm.schema import Schema, Table
 
 DEFAULT_RUNNER = "FnApiRunner"
@@ -128,12 +127,6 @@ class WithIndex(beam.DoFn):
     def setup(self) -> None:
         """Opens the index."""
         self.index = ItemIndex.open(self._index_folder)
-
-    def split_known(self, table: pa.Table, column: str) -> tuple[pa.Table, list[int]]:
-        """The rows whose item the index knows, and the sources of the others."""
-        known = pa.array(self.index.rows_of(table[column]) != UNKNOWN_ROW)
-        unknown = table["source"].filter(pc.invert(known))
-        return table.filter(known), unknown.to_pylist()
 
 
 class WriteDeadLetters(beam.PTransform):

@@ -1,6 +1,8 @@
 """Writes the item index: every item of the catalogue, then those only logs know."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -31,21 +33,37 @@ def run(
 ) -> dict[str, Any]:
     """Builds or extends the index; returns its manifest.
 
+    `counts` are about distinct ids; the counts under a table's name about its rows.
+
     Args:
         schema: Path of the schema file.
-        output: Folder of the index.
+        output: Folder of the index; workers must reach the folder it stands in.
         previous: An index to extend: its ids keep their rows for ever.
         pipeline_args: Flags for Beam.
     """
     shop = Schema.from_yaml(schema)
     grown = ItemIndex.open(previous) if previous else None
+    place = Path(output).absolute()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix=f"{place.name}.ids-", dir=place.parent
+    ) as folder:
+        found = _collect(shop, folder, pipeline_args)
+        ids = {kind: _ids(Path(folder) / kind) for kind in (_CATALOGUE, _LOG)}
+    index, counts = _index(ids[_CATALOGUE], ids[_LOG], grown, _id_type(shop))
+    rows = {name: common.table_counts(found, name) for name in _tables(shop)}
+    index.save(output, counts, **rows)
+    return read_manifest(output)
+
+
+def _collect(
+    schema: Schema, folder: str, pipeline_args: Sequence[str]
+) -> dict[str, int]:
+    """Writes the distinct ids of either kind; returns the job's counters."""
     pipeline = beam.Pipeline(options=common.options(pipeline_args))
-    nothing = common.to_bytes(pa.table({"id": pa.array([], pa.string())}))
-    ids = [pipeline | "Seed" >> beam.Create([(_CATALOGUE, nothing)])]
-    for name, roles in ROLES.items():
-        if getattr(shop, name) is None:
-            continue
-        read = pipeline | common.ReadTable(shop, name, _present(shop, name, roles))
+    ids = []
+    for name in _tables(schema):
+        read = pipeline | common.ReadTable(schema, name, _present(schema, name))
         kind = _CATALOGUE if name == "items" else _LOG
         ids.append(
             read.chunks
@@ -56,17 +74,18 @@ def run(
         ids
         | "All ids" >> beam.Flatten()
         | "By kind" >> beam.GroupByKey()
-        | "Once" >> beam.Map(_union).with_output_types(tuple[int, tuple[str, bytes]])
-        | "Together" >> beam.GroupByKey()
-        | "Write" >> beam.ParDo(_Write(output, grown, _id_type(shop)))
+        | "Write" >> beam.Map(_write, folder)
     )
-    common.finished(pipeline)
-    return read_manifest(output)
+    return common.finished(pipeline)
 
 
-def _present(schema: Schema, name: str, roles: Sequence[str]) -> list[str]:
+def _tables(schema: Schema) -> list[str]:
+    return [name for name in ROLES if getattr(schema, name) is not None]
+
+
+def _present(schema: Schema, name: str) -> list[str]:
     columns = getattr(schema, name).columns()
-    return [role for role in roles if role in columns]
+    return [role for role in ROLES[name] if role in columns]
 
 
 def _distinct(chunk: bytes, kind: str) -> tuple[str, bytes]:
@@ -80,45 +99,44 @@ def _flat(ids: pa.Array) -> pa.Array:
     return pc.list_flatten(ids) if pa.types.is_list(ids.type) else ids
 
 
-def _union(group: tuple[str, Iterable[bytes]]) -> tuple[int, tuple[str, bytes]]:
+def _write(group: tuple[str, Iterable[bytes]], folder: str) -> None:
     kind, chunks = group
     table = common.joined(chunks)
     assert table is not None
-    return 0, (kind, common.to_bytes(pa.table({"id": pc.unique(table["id"])})))
+    once = pa.table({"id": pc.unique(table["id"])})
+    (Path(folder) / kind).write_bytes(common.to_bytes(once))
 
 
-class _Write(beam.DoFn):
-    def __init__(self, output: str, grown: ItemIndex | None, id_type: str) -> None:
-        self._output, self._id_type = output, id_type
-        self._grown = None if grown is None else (grown.ids, grown.lineage)
+def _ids(path: Path) -> set[str]:
+    """The ids that `_write` wrote; none where no table is of the kind."""
+    if not path.is_file():
+        return set()
+    return set(common.to_table(path.read_bytes())["id"].to_pylist())
 
-    def process(self, group: tuple[int, Iterable[tuple[str, bytes]]]) -> Iterator[None]:
-        ids = {kind: common.to_table(data)["id"].to_pylist() for kind, data in group[1]}
-        catalogue, log = set(ids.get(_CATALOGUE, [])), set(ids.get(_LOG, []))
-        everything = catalogue | log
-        if not everything:
-            raise TfmmError(
-                "No table has an item id that can be read. Expected: at least one. "
-                "Received: 0. Look at the item columns of the tables and the schema."
-            )
-        kept, lineage = self._grown or ([], None)
-        canonical = all(map(_canonical, everything.union(kept)))
-        id_type = self._id_type if canonical else "string"
-        if lineage is None:
-            index = ItemIndex.create(catalogue, id_type).extend(log)
-        else:
-            index = ItemIndex(kept, id_type, lineage).extend(catalogue).extend(log)
-        index.save(
-            self._output,
-            counts={
-                "read": len(everything),
-                "written": len(everything),
-                "dropped": {},
-                "only_in_logs": len(log - catalogue),
-                "gone": index.rows - 2 - len(everything),
-            },
+
+def _index(
+    catalogue: set[str], log: set[str], grown: ItemIndex | None, id_type: str
+) -> tuple[ItemIndex, dict[str, Any]]:
+    """The index, and the counts of distinct ids for its manifest."""
+    everything = catalogue | log
+    if not everything:
+        raise TfmmError(
+            "No table has an item id that can be read. Expected: at least one. "
+            "Received: 0. Look at the item columns of the tables and the schema."
         )
-        yield None
+    kept = grown.ids if grown else []
+    id_type = id_type if all(map(_canonical, everything.union(kept))) else "string"
+    if grown is None:
+        index = ItemIndex.create(catalogue, id_type).extend(log)
+    else:
+        index = ItemIndex(kept, id_type, grown.lineage).extend(catalogue).extend(log)
+    return index, {
+        "read": len(everything),
+        "written": len(everything),
+        "dropped": {},
+        "only_in_logs": len(log - catalogue),
+        "gone": index.rows - 2 - len(everything),
+    }
 
 
 def _id_type(schema: Schema) -> str:

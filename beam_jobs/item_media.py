@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from beam_jobs import common
 from beam_jobs.kernels import media
+from beam_jobs.media_rows import WithMedia
 from tfmm.errors import TfmmError
 from tfmm.records.example import encode
 from tfmm.records.index import ItemIndex
@@ -79,27 +80,21 @@ def _roles(schema: Schema) -> list[str]:
     return [role for role in ("id", "title", "image") if role in schema.items.columns()]
 
 
-class _Normalise(common.WithIndex):
+class _Normalise(WithMedia):
     """Chunks of the table -> (shard, rows as a record holds them)."""
 
     def __init__(self, schema: Schema, index: str) -> None:
-        super().__init__(index)
+        super().__init__(schema, "items", index)
         assert schema.items is not None
-        self._media = schema.media
-        self._root = schema.folder / (schema.items.image_root or ".")
-        self._files = common.files_of(schema, "items")
-        self._id_column, self._column = schema.items.id, schema.items.image or ""
+        self._column = schema.items.image or ""
 
     def process(self, chunk: bytes) -> Iterator[Any]:
-        table = common.to_table(chunk)
-        table, unknown = self.split_known(table, "id")
-        for source in unknown:
-            yield self._letter(source, self._id_column, "not_in_index")
-        common.count("items:dropped:not_in_index", len(unknown))
+        table, letters = self.known(common.to_table(chunk), "id")
+        yield from letters
         rows = self.index.rows_of(table["id"])
         source = table["source"].to_numpy()
         titles = [media.title(text) for text in self._optional(table, "title")]
-        pictures = [self._picture(value) for value in self._optional(table, "image")]
+        pictures = [self.picture(value) for value in self._optional(table, "image")]
         for name, reasons in (
             ("titles", ["" if text else "empty" for text in titles]),
             ("pictures", [made.reason for made in pictures]),
@@ -109,7 +104,7 @@ class _Normalise(common.WithIndex):
                 common.count(f"{name}:dropped:{reason}")
         for place, made in enumerate(pictures):
             if made.reason not in ("", "absent"):
-                yield self._letter(int(source[place]), self._column, made.reason)
+                yield self.letter(int(source[place]), self._column, made.reason)
         made_table = pa.table(
             {
                 "row": rows,
@@ -123,22 +118,10 @@ class _Normalise(common.WithIndex):
         for shard, part in common.by_shard(made_table, rows, common.SHARDS):
             yield shard, common.to_bytes(part)
 
-    def _letter(self, source: int, column: str, reason: str) -> Any:
-        letter = common.letter_of(source, self._files, column, reason)
-        return beam.pvalue.TaggedOutput(common.DEAD, letter)
-
     def _optional(self, table: pa.Table, role: str) -> list[Any]:
         if role not in table.column_names:
             return [None] * table.num_rows
         return table[role].to_pylist()
-
-    def _picture(self, value: bytes | str | None) -> media.Picture:
-        if not value:
-            return media.Picture(reason="absent")
-        data, reason = media.fetch(value, self._root, self._media.max_bytes)
-        if reason:
-            return media.Picture(reason=reason)
-        return media.picture(data, self._media.image_size, self._media.max_pixels)
 
 
 class _WriteShard(beam.DoFn):

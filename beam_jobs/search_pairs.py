@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from beam_jobs import common
 from beam_jobs.kernels import media, timelines
+from beam_jobs.media_rows import WithMedia
 from tfmm import tables
 from tfmm.errors import TfmmError
 from tfmm.records.example import encode
@@ -88,39 +89,24 @@ def _first_test(schema: Schema) -> int:
     if isinstance(schema.split, GlobalTime):
         return timelines.first_known(schema.split)
     assert schema.searches is not None
-    times = np.sort(_times(schema))
+    read = tables.times(schema.searches, schema.folder, schema.time_unit)
+    times = np.sort(np.concatenate([np.zeros(0, np.int64), *read]))
     known = np.floor(round((1 - schema.split.test_fraction) * len(times), 9))
     return int(times[int(known)]) if known < len(times) else np.iinfo(np.int64).max
 
 
-def _times(schema: Schema) -> np.ndarray:
-    assert schema.searches is not None
-    found = [
-        chunk["time"].to_numpy()
-        for part in tables.parts(schema.searches, schema.folder)
-        for chunk, _ in tables.read(schema.searches, part, schema.time_unit, ["time"])
-    ]
-    return np.concatenate([np.zeros(0, np.int64), *found])
-
-
-class _Pairs(common.WithIndex):
+class _Pairs(WithMedia):
     """Chunks of searches -> ((part, shard), pairs as a record holds them)."""
 
     def __init__(self, schema: Schema, index: str, first_test: int) -> None:
-        super().__init__(index)
+        super().__init__(schema, "searches", index)
         assert schema.searches is not None
-        self._media, self._first_test = schema.media, first_test
-        self._root = schema.folder / (schema.searches.image_root or ".")
-        self._files = common.files_of(schema, "searches")
-        self._bought = schema.searches.bought
+        self._first_test = first_test
         self._column = schema.searches.query_image or schema.searches.query_text or ""
 
     def process(self, chunk: bytes) -> Iterator[Any]:
-        table = common.to_table(chunk)
-        table, unknown = self.split_known(table, "bought")
-        for source in unknown:
-            yield self._letter(source, self._bought, "not_in_index")
-        common.count("searches:dropped:not_in_index", len(unknown))
+        table, letters = self.known(common.to_table(chunk), "bought")
+        yield from letters
         kept, rows = [], self.index.rows_of(table["bought"]).tolist()
         for row, search in zip(rows, table.to_pylist(), strict=True):
             text = media.title(search.get("query_text"))
@@ -129,7 +115,7 @@ class _Pairs(common.WithIndex):
             common.count("source:text", bool(text))
             if image.reason not in ("", "absent") or not (text or image.jpeg):
                 reason = "no_query" if image.reason in ("", "absent") else image.reason
-                yield self._letter(search["source"], self._column, reason)
+                yield self.letter(search["source"], self._column, reason)
             if not (text or image.jpeg):
                 common.count("searches:dropped:no_query")
                 continue
@@ -159,18 +145,11 @@ class _Pairs(common.WithIndex):
                 )
 
     def _image(self, value: bytes | str | None) -> media.Picture:
-        if not value:
-            return media.Picture(reason="absent")
-        data, reason = media.fetch(value, self._root, self._media.max_bytes)
-        made = media.picture(data, self._media.image_size, self._media.max_pixels)
-        made = media.Picture(reason=reason) if reason else made
-        common.count("pictures:read")
-        common.count(f"pictures:dropped:{made.reason}", bool(made.reason))
+        made = self.picture(value)
+        if made.reason != "absent":
+            common.count("pictures:read")
+            common.count(f"pictures:dropped:{made.reason}", bool(made.reason))
         return made
-
-    def _letter(self, source: int, column: str, reason: str) -> Any:
-        letter = common.letter_of(source, self._files, column, reason)
-        return beam.pvalue.TaggedOutput(common.DEAD, letter)
 
     def _negatives(self, clicked: Sequence[str] | None, bought: int) -> list[int]:
         if not clicked:

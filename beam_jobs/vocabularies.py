@@ -18,7 +18,7 @@ from beam_jobs.kernels.vocabularies import (
     decide,
     user_features,
 )
-from tfmm.identity import read_secret
+from tfmm.identity import key_check, read_secret
 from tfmm.records.manifest import read_manifest
 from tfmm.records.spec import squash
 from tfmm.records.split import TRAIN
@@ -37,7 +37,9 @@ def run(
 ) -> dict[str, Any]:
     """Writes the vocabularies; returns their manifest.
 
-    Only training requests and events count, by the schema's split rule.
+    Only training requests and events count, by the schema's split rule. An item counts
+    once for every impression, clicked or not, and once for every further event, so that
+    the minimum never depends on the label.
 
     Args:
         schema: Path of the schema file.
@@ -60,7 +62,7 @@ def run(
         parts
         | "All counts" >> beam.Flatten()
         | "Together" >> beam.GroupByKey()
-        | "Write" >> beam.ParDo(_Write(shop, index, output))
+        | "Write" >> beam.ParDo(_Write(shop, index, output, key_check(secret)))
     )
     common.finished(pipeline)
     return read_manifest(output)
@@ -103,8 +105,8 @@ def _counts(
     train = requests.part == TRAIN
     shown = requests.impressions.filter(pa.array(np.repeat(train, sizes)))
     firsts = requests.impressions.take(pa.array(requests.first[:-1][train]))
-    behaved = events.item[timelines.in_training(events, requests, schema)]
-    items = np.concatenate([shown["item"].to_numpy(), behaved])
+    behaved = events.logged & timelines.in_training(events, requests, schema)
+    items = np.concatenate([shown["item"].to_numpy(), events.item[behaved]])
     yield ITEM, *_tally(pa.array(items))
     yield USER, *_tally(pa.array(np.repeat(requests.user, sizes * train)))
     for scope, table, role, features in (
@@ -143,9 +145,9 @@ def _moments(numbers: Any) -> tuple[pa.Array, np.ndarray]:
 class _Write(common.WithIndex):
     """Adds the shards' counts up, applies the minimum and writes the folder."""
 
-    def __init__(self, schema: Schema, index: str, output: str) -> None:
+    def __init__(self, schema: Schema, index: str, output: str, key: str) -> None:
         super().__init__(index)
-        self._schema, self._output = schema, output
+        self._schema, self._output, self._key = schema, output, key
 
     def process(self, group: tuple[int, Iterable[tuple[str, bytes]]]) -> Iterator[None]:
         found: dict[str, list[bytes]] = {}
@@ -155,7 +157,8 @@ class _Write(common.WithIndex):
         letters = [letter.decode() for letter in found.pop(_LETTERS, [])]
         totals = {name: _total(chunks) for name, chunks in found.items()}
         vocabularies, counts = decide(totals, catalogue, self.index, self._schema)
-        vocabularies.save(self._output, counts, common.sorted_letters(letters))
+        letters = common.sorted_letters(letters)
+        vocabularies.save(self._output, counts, letters, key_check=self._key)
         yield None
 
 

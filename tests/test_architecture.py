@@ -14,7 +14,8 @@ MAY = {
     "errors": set(),
     "schema": {"errors"},
     "column_values": {"errors"},
-    "table_files": {"errors"},
+    "csv_rows": {"errors"},
+    "table_files": {"errors", "csv_rows"},
     "tables": {"errors", "schema", "column_values", "table_files"},
     "identity": {"errors"},
     "records": {"errors", "schema"},
@@ -31,8 +32,8 @@ MAY = {
 }
 TOP = {"cli", "road", "onboarding"}
 LIGHT = (
-    *("errors", "schema", "column_values", "table_files", "tables", "identity"),
-    *("records", "catalog", "datasets", "cli"),
+    *("errors", "schema", "column_values", "csv_rows", "table_files", "tables"),
+    *("identity", "records", "catalog", "datasets", "cli"),
 )
 HEAVY = ("tensorflow", "keras", "keras_hub", "keras_rs", "apache_beam")
 

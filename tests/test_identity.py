@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tfmm.errors import TfmmError
-from tfmm.identity import VARIABLE, read_secret, user_keys
+from tfmm.identity import VARIABLE, key_check, read_secret, require_key, user_keys
 
 SECRET = b"0123456789abcdef"
 
@@ -31,3 +31,12 @@ def test_no_secret(monkeypatch, value):
 def test_absent_key_file(tmp_path):
     with pytest.raises(TfmmError, match="There is no key file"):
         read_secret(tmp_path / "absent")
+
+
+def test_another_key_is_refused_by_its_check():
+    mine = key_check(SECRET)
+    assert len(bytes.fromhex(mine)) == 8 and mine == key_check(SECRET)
+    require_key(mine, SECRET, "`folder`")
+    for found in (key_check(SECRET[::-1]), None):
+        with pytest.raises(TfmmError, match="`folder` has users hashed with another"):
+            require_key(found, SECRET, "`folder`")

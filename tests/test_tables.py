@@ -9,7 +9,7 @@ import pytest
 
 from tfmm import table_files
 from tfmm.errors import TfmmError
-from tfmm.schema import Impressions, Items, Searches
+from tfmm.schema import Events, Impressions, Items, Searches
 from tfmm.tables import holds_integers, parts, read
 
 LOG = {
@@ -303,3 +303,112 @@ def test_integer_columns_are_found(tmp_path, suffix):
     table = impressions(f"log.{suffix}")
     assert holds_integers(table, tmp_path, "user")
     assert not holds_integers(table, tmp_path, "item")
+
+
+def csv_log(folder, rows):
+    (folder / "log.csv").write_bytes(b"u,i,t,c,p\n" + rows)
+    return everything(impressions("log.csv"), folder)
+
+
+def test_csv_rows_of_another_width_cost_themselves(tmp_path):
+    rows, letters = csv_log(
+        tmp_path, b'7,x\n7,x,1,0,1\n8,"a, b",2,1,2\n8,y,2,1,2,3\n9,z,3,0,3\n9\n'
+    )
+    assert rows["user"] == ["7", "8", "9"] and rows["item"] == ["x", "a, b", "z"]
+    assert rows["row"] == [1, 2, 4]
+    assert letters == [(row, "u", "no_user") for row in (0, 3, 5)]
+
+
+def test_csv_row_numbers_hold_over_blocks(tmp_path):
+    """200,000 rows are several blocks; every 50,000th has one value too few."""
+    bad = [7, 50_007, 100_007, 150_007, 199_999]
+    lines = [f"{row},x,1,0,1" for row in range(200_000)]
+    for row in bad:
+        lines[row] = "secret,x,1,0"
+    rows, letters = csv_log(tmp_path, "\n".join(lines).encode())
+    assert letters == [(row, "u", "no_user") for row in bad]
+    assert rows["row"] == [row for row in range(200_000) if row not in bad]
+    assert rows["user"] == [str(row) for row in rows["row"]]
+
+
+def test_bytes_that_are_not_utf8_cost_their_csv_row(tmp_path):
+    rows, letters = csv_log(
+        tmp_path, b"7,x,1,0,1\n8,caf\xe9,2,1,2\n9,z,3,0,\xff\n\xc3\xa9,z,3,0,\n"
+    )
+    assert rows["user"] == ["7", "é"] and rows["row"] == [0, 3]
+    assert rows["features:p"] == [1.0, None]
+    assert letters == [(1, "u", "no_user"), (2, "u", "no_user")]
+
+
+def test_no_message_shows_a_csv_row(tmp_path):
+    (tmp_path / "log.csv").write_bytes(b"u,i,t,c,p\n" + b"hidden-person\n" * 3)
+    rows, letters = everything(impressions("log.csv"), tmp_path)
+    assert rows["user"] == [] and len(letters) == 3
+    write(tmp_path / "log.parquet", LOG | {"u": ["hidden\nperson"] * 3})
+    with pytest.raises(TfmmError, match=r"column `u`.*Received: string") as error:
+        everything(impressions("log.parquet"), tmp_path)
+    assert "hidden" not in str(error.value)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_columns_of_one_name_are_refused(tmp_path, suffix):
+    path = tmp_path / f"log.{suffix}"
+    table = pa.table([[1], [2], [3]], names=["u", "i", "u"])
+    if suffix == "csv":
+        path.write_text("u,i,u\n1,2,3\n")
+    else:
+        pq.write_table(table, path)
+    with pytest.raises(TfmmError, match=r"several columns of one name.*'u' more than"):
+        parts(impressions(path.name), tmp_path)
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view()])
+def test_every_type_of_text_says_what_is_missing(tmp_path, kind):
+    columns = {
+        "u": ["7", "8", "9"],
+        "t": ["1", "2", "NA"],
+        "c": ["1", "", "0"],
+        "p": ["1.5", "NaN", "2"],
+    }
+    texts = {name: pa.array(column, kind) for name, column in columns.items()}
+    write(tmp_path / "log.parquet", LOG | texts)
+    rows, letters = everything(impressions("log.parquet"), tmp_path)
+    assert (rows["row"], rows["features:p"]) == ([0], [1.5])
+    assert sorted(letters) == [(1, "c", "no_label"), (2, "t", "no_time")]
+
+
+def test_categories_are_one_line_and_empty_ones_are_missing(tmp_path):
+    values = ["a", "b\nc", "", None, "d\u2028e", "f\x85g", "é h"]
+    columns = {"user": list("1234567"), "item": ["x"] * 7, "time": [1] * 7}
+    write(tmp_path / "events.parquet", columns | {"type": values})
+    events = Events(
+        files="*.parquet", user="user", item="item", time="time", type="type"
+    )
+    rows, letters = everything(events, tmp_path)
+    assert rows["type"] == ["a", None, None, "é h"] and rows["row"] == [0, 2, 3, 6]
+    assert letters == [(row, "type", "not_category") for row in (1, 4, 5)]
+
+    write(tmp_path / "log.parquet", LOG | {"p": ["red", "re\td", ""]})
+    log = impressions("log.parquet").model_copy(
+        update={"features": {}, "context": {"p": "categorical"}}
+    )
+    rows, letters = everything(log, tmp_path)
+    assert rows["context:p"] == ["red", None] and letters == [(1, "p", "not_category")]
+
+
+def test_titles_keep_their_line_breaks(tmp_path):
+    write(tmp_path / "items.parquet", {"id": ["x"], "title": ["two\nlines"]})
+    items = Items(files="items.parquet", id="id", title="title")
+    rows, _ = everything(items, tmp_path)
+    assert rows["title"] == ["two\nlines"]
+
+
+def test_labels_are_booleans_in_every_format(tmp_path):
+    for suffix in ("parquet", "csv", "jsonl"):
+        write(tmp_path / f"log.{suffix}", LOG | {"c": [True, False, True]})
+        rows, letters = everything(impressions(f"log.{suffix}"), tmp_path)
+        assert rows["label:c"] == [1.0, 0.0, 1.0] and letters == []
+    mixed = [True, False, "maybe"]
+    write(tmp_path / "log.jsonl", LOG | {"c": mixed})
+    rows, letters = everything(impressions("log.jsonl"), tmp_path)
+    assert rows["label:c"] == [1.0, 0.0] and letters == [(2, "c", "not_label")]

@@ -135,6 +135,10 @@ def _number(raw: pa.Array) -> pa.Array:
 
 
 def _label(raw: pa.Array) -> pa.Array:
+    if raw.type == pa.string():  # What writers of CSV make of booleans.
+        lower = pc.utf8_lower(raw)
+        for word, digit in (("true", "1"), ("false", "0")):
+            raw = pc.if_else(pc.equal(lower, word), digit, raw)
     numbers = _numbers(raw)
     return _where(pc.or_(pc.equal(numbers, 0.0), pc.equal(numbers, 1.0)), numbers)
 

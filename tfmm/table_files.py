@@ -10,17 +10,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.fs
 import pyarrow.parquet as pq
 
+from tfmm import csv_rows
 from tfmm.errors import TfmmError
 
 CHUNK_ROWS = 65_536
 _SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl"}
-# Arrow counts a CSV file's rows from 1, the header's.
-_FIRST_CSV_ROW = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +93,7 @@ def is_integer(file: str, column: str) -> bool:
             with _open(file) as source:
                 schema = pq.read_schema(source)
         elif kind == "csv":
-            schema = _csv_schema(file)
+            schema = csv_rows.guessed_schema(lambda: _open(file))
         else:
             schema = next(_json_chunks(file, CHUNK_ROWS)).schema
     return pa.types.is_integer(schema.field(column).type)
@@ -131,91 +128,11 @@ def _inspect_text(file: str) -> tuple[list[str], list[Part]]:
 
 def _text_chunks(file: str, columns: list[str] | None, rows: int) -> Iterator[pa.Table]:
     if _format(file) == "csv":
-        yield from _csv_chunks(file, columns)
+        yield from csv_rows.chunks(lambda: _open(file), columns)
         return
     for chunk in _json_chunks(file, rows):
         known = columns or chunk.column_names
         yield chunk.select([name for name in known if name in chunk.column_names])
-
-
-def _csv_schema(file: str) -> pa.Schema:
-    with _open(file) as source:
-        return _csv_reader(source, None, []).schema
-
-
-def _csv_chunks(file: str, columns: list[str] | None) -> Iterator[pa.Table]:
-    options = pyarrow.csv.ConvertOptions(
-        column_types={name: pa.binary() for name in _csv_schema(file).names},
-        include_columns=columns,
-        strings_can_be_null=True,
-        null_values=[""],
-    )
-    left_out: list[int] = []
-    first = 0
-    with _open(file) as source:
-        reader = _csv_reader(source, options, left_out)
-        nothing = pa.RecordBatch.from_pylist([], reader.schema)
-        for number, batch in enumerate(itertools.chain(reader, [nothing])):
-            batch = _with_gaps(batch, first, left_out)
-            first += batch.num_rows
-            if batch.num_rows or not number:
-                yield _decoded(batch)
-
-
-def _csv_reader(
-    source: Any, options: pyarrow.csv.ConvertOptions | None, left_out: list[int]
-) -> pyarrow.csv.CSVStreamingReader:
-    """Reads blocks; adds the numbers of the rows of another width to `left_out`."""
-
-    def leave_out(row: pyarrow.csv.InvalidRow) -> str:
-        left_out.append(row.number - _FIRST_CSV_ROW)
-        return "skip"
-
-    return pyarrow.csv.open_csv(
-        source,
-        # Several threads could not number the rows.
-        read_options=pyarrow.csv.ReadOptions(use_threads=False),
-        parse_options=pyarrow.csv.ParseOptions(
-            newlines_in_values=True, invalid_row_handler=leave_out
-        ),
-        convert_options=options,
-    )
-
-
-def _with_gaps(
-    batch: pa.RecordBatch, first: int, left_out: list[int]
-) -> pa.RecordBatch:
-    """The batch with nulls in place of rows left out, which are taken off the list."""
-    rows = batch.num_rows
-    before = np.array(left_out, np.int64) - first - np.arange(len(left_out))
-    before = before[before <= rows]
-    del left_out[: len(before)]
-    places = np.insert(np.arange(rows), before, -1)
-    return _taken(batch, places >= 0, places) if len(before) else batch
-
-
-def _decoded(batch: pa.RecordBatch) -> pa.Table:
-    """Bytes as text; nulls in rows with bytes that are not UTF-8."""
-    try:
-        texts = [pc.cast(column, pa.string()) for column in batch.columns]
-    except pa.ArrowInvalid:
-        values = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-        good = np.array([all(map(_is_utf8, row)) for row in values])
-        return _decoded(_taken(batch, good, np.arange(batch.num_rows)))
-    return pa.Table.from_arrays(texts, batch.schema.names)
-
-
-def _taken(
-    batch: pa.RecordBatch, good: np.ndarray, places: np.ndarray
-) -> pa.RecordBatch:
-    return batch.take(pa.array(places, pa.int64(), mask=~good))
-
-
-def _is_utf8(value: bytes | None) -> bool:
-    try:
-        return value is None or value.decode() is not None
-    except UnicodeDecodeError:
-        return False
 
 
 def _json_chunks(file: str, size: int) -> Iterator[pa.Table]:

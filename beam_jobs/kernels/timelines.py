@@ -49,6 +49,7 @@ class Events:
         time: int64 `[E]`, microseconds.
         type: int64 `[E]`, codes from 2.
         item: int64 `[E]`, catalog rows.
+        logged: bool `[E]`: of the events table alone, no positive impression.
         repeated: Number of rows of the events table left out as repetitions.
     """
 
@@ -56,6 +57,7 @@ class Events:
     time: np.ndarray
     type: np.ndarray
     item: np.ndarray
+    logged: np.ndarray
     repeated: int
 
 
@@ -127,13 +129,14 @@ def events_of(
         columns.append(_event_columns(events, code, from_table=True))
     if not columns:
         empty = np.zeros(0, np.int64)
-        return Events(empty, empty, empty, empty, 0)
+        return Events(empty, empty, empty, empty, empty.astype(bool), 0)
     joined = [np.concatenate(column) for column in zip(*columns, strict=True)]
     order = np.lexsort(joined[::-1])
     user, time, kind, item, from_table = (column[order] for column in joined)
     new = _changes(user, time, kind, item)
     repeated = int(from_table[~new].sum())
-    return Events(user[new], time[new], kind[new], item[new], repeated)
+    logged = from_table[new]  # Of equal rows, the impression's comes first.
+    return Events(user[new], time[new], kind[new], item[new], logged, repeated)
 
 
 def train_ends(requests: Requests) -> dict[int, int]:

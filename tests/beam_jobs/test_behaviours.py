@@ -7,6 +7,8 @@ import pyarrow.parquet
 import pytest
 import shop
 
+from beam_jobs import behaviours
+from tfmm.errors import TfmmError
 from tfmm.identity import user_key
 from tfmm.records.index import ItemIndex
 
@@ -130,6 +132,7 @@ def test_a_messy_log(tmp_path):
         shop.TABLES | MESSY,
         requests={"max_items": 1},
         history={"label": "click", "max_length": 1},
+        split={"rule": "global_time", "test_from": 240},
     )
     manifest = shop.build(schema, tmp_path / "out")["timelines"]
     folder = tmp_path / "out/timelines"
@@ -158,11 +161,11 @@ def test_a_messy_log(tmp_path):
         "written": 2,
         "dropped": {"history_too_long": 1, "no_later_request": 2},
     }
-    train = by_user(folder / "train")
+    train, test = by_user(folder / "train"), by_user(folder / "test")
     index = ItemIndex.open(tmp_path / "out/index")
     assert train[U1]["item"] == [A] and train[U1]["event_item"] == [A]
     assert train[U1]["user_age"] == [b"1"]
-    assert train[U2]["event_item"] == index.rows_of(["zz"]).tolist()
+    assert test[U2]["event_item"] == index.rows_of(["zz"]).tolist()
 
 
 def shuffled(seed):
@@ -230,3 +233,44 @@ def test_a_log_without_any_optional_part(tmp_path):
     # Without request ids a moment is a request, its items in the order of rows.
     assert train[U1]["item"] == [A, B, B, C]
     assert train[U1]["event_item"] == []
+
+
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        (
+            {"rule": "global_time", "test_from": 301},
+            ["no request for test.", "test_from 1970-01-01T00:05:01."],
+        ),
+        (
+            {"rule": "global_time", "validation_from": 90, "test_from": 310},
+            ["no request for train and test.", "validation_from 1970-01-01T00:01:30"],
+        ),
+        (
+            {"rule": "per_user_last_fraction", "test_fraction": 0.9},
+            ["no request for train.", "the last 0.9 of the moments", "Lower"],
+        ),
+    ],
+)
+def test_a_split_without_training_or_test_is_refused(tmp_path, split, words):
+    schema = shop.write(tmp_path / "shop", split=split, searches=None)
+    with pytest.raises(TfmmError) as error:
+        shop.build(schema, tmp_path / "out")
+    span = "from 1970-01-01T00:01:40 to 1970-01-01T00:05:00"  # 100 s to 300 s
+    for word in (*words, span, "schema's `split`"):
+        assert word in str(error.value)
+    assert not (tmp_path / "out/timelines").exists()
+
+
+def test_vocabularies_of_another_key_are_refused(hand_made, tmp_path):
+    schema, out, _ = hand_made
+    (tmp_path / "key").write_bytes(shop.KEY[::-1])
+    with pytest.raises(TfmmError, match="hashed with another key"):
+        behaviours.run(
+            str(schema),
+            str(out / "index"),
+            str(out / "vocabularies"),
+            str(tmp_path / "timelines"),
+            str(tmp_path / "key"),
+        )
+    assert not (tmp_path / "timelines").exists()

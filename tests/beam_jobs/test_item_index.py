@@ -18,6 +18,8 @@ def test_catalogue_first_then_what_only_logs_know(hand_made):
     counts = manifests["index"]["counts"]
     assert shop.adds_up(counts)
     assert (counts["read"], counts["only_in_logs"], counts["gone"]) == (5, 2, 0)
+    rows = {table: manifests["index"][table]["read"] for table in item_index.ROLES}
+    assert rows == {"items": 3, "impressions": 6, "events": 2, "searches": 2}
 
 
 def build(folder, ids, previous=None, media=False):
@@ -95,6 +97,20 @@ def test_empty_clicked_ids_are_no_items(tmp_path):
     schema = shop.write(tmp_path / "shop", shop.changed("searches", clicked=clicked))
     item_index.run(str(schema), str(tmp_path / "index"))
     assert ItemIndex.open(tmp_path / "index").ids == ["a", "b", "c", "d", "e", "x"]
+
+
+def test_rows_without_a_readable_id_are_counted(tmp_path):
+    items = ["a", None, "b", "line\nbreak", "d", ""]
+    tables = shop.changed("impressions", item=items)
+    schema = shop.write(tmp_path / "shop", tables)
+    manifest = item_index.run(str(schema), str(tmp_path / "index"))
+    assert manifest["impressions"] == {
+        "read": 6,
+        "written": 3,
+        "dropped": {"no_item": 1, "not_id": 2},
+    }
+    assert manifest["counts"]["read"] == 5  # a, b, c, d, e
+    assert not list(tmp_path.glob("index.ids-*"))
 
 
 def test_no_readable_id_at_all(tmp_path):

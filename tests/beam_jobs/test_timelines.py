@@ -224,7 +224,8 @@ def test_histories_keep_the_newest_and_count_the_rest():
         cut=0,
     )
     times = ints([1, 2, 3, 4, 6, 8, 3])
-    events = timelines.Events(ints([1] * 6 + [2]), times, times, times, 0)
+    users, logged = ints([1] * 6 + [2]), np.ones(7, bool)
+    events = timelines.Events(users, times, times, times, logged, 0)
     spans = histories.cuts(requests, events, 0)
     assert [x.tolist() for x in spans] == [[0, 0, 6], [4, 5, 6]]
     start, unused = histories.newest(requests, events, spans, 2)

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -181,6 +182,63 @@ def test_no_log_at_all_is_an_error(tmp_path, quiet):
     pq.write_table(table, tmp_path / "items.parquet")
     with pytest.raises(TfmmError, match="one row for every shown item"):
         init([tmp_path], tmp_path / "shop.yaml", quiet)
+
+
+@pytest.mark.parametrize("column", ["time", "click", "user_id"])
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_one_bad_value_hides_no_role(tmp_path, quiet, suffix, column):
+    rows = (_log().to_pylist() * 25)[:1000]
+    rows[500] = rows[500] | {column: "bro ken"}
+    file = tmp_path / f"log.{suffix}"
+    if suffix == "csv":
+        lines = [",".join(map(str, row.values())) for row in rows]
+        file.write_text("\n".join(["user_id,item_id,time,click", *lines]))
+    else:
+        file.write_text("\n".join(map(json.dumps, rows)))
+    report = init([file], tmp_path / "shop.yaml", quiet)
+    found = Schema.from_yaml(tmp_path / "shop.yaml").impressions
+    assert (found.user, found.item) == ("user_id", "item_id")
+    assert (found.time, found.labels) == ("time", ["click"])
+    left_out = {"time": "not_time", "click": "not_label"}
+    expected = {f"{column}: {left_out[column]}": 1} if column in left_out else {}
+    assert report.dead_letters.get("impressions", {}) == expected
+
+
+def test_one_odd_label_hides_no_role_in_parquet(tmp_path, quiet):
+    rows = _log().to_pylist() * 25
+    rows[500] = rows[500] | {"click": 7}
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "log.parquet")
+    init([tmp_path], tmp_path / "shop.yaml", quiet)
+    assert Schema.from_yaml(tmp_path / "shop.yaml").impressions.labels == ["click"]
+
+
+def test_damaged_lines_hide_no_table(tmp_path, quiet):
+    log = [json.dumps(row) for row in _log().to_pylist()]
+    log.insert(3, '{"user_id": 1, "item')
+    (tmp_path / "log.jsonl").write_text("\n".join(log))
+    (tmp_path / "items.csv").write_bytes(
+        b'item_id,title\ni0,"two\nlines"\ni1\ni2,caf\xe9\ni3,hat\n'
+    )
+    report = init([tmp_path], tmp_path / "shop.yaml", quiet)
+    found = Schema.from_yaml(tmp_path / "shop.yaml")
+    assert (found.items.id, found.items.title) == ("item_id", "title")
+    assert report.rows == {"impressions": 41, "items": 4}
+    assert report.dead_letters == {
+        "impressions": {"user_id: no_user": 1},
+        "items": {"item_id: no_id": 2},
+    }
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_columns_of_one_name_are_no_table(tmp_path, quiet, suffix):
+    file = tmp_path / f"log.{suffix}"
+    table = pa.table([[1], [2], [3]], names=["user_id", "item_id", "user_id"])
+    if suffix == "csv":
+        pyarrow.csv.write_csv(table, file)
+    else:
+        pq.write_table(table, file)
+    with pytest.raises(TfmmError, match=r"several columns of one name.*'user_id'"):
+        init([file], tmp_path / "shop.yaml", quiet)
 
 
 def test_never_overwrites_without_force(tmp_path, quiet):

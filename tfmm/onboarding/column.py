@@ -6,8 +6,12 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tfmm.column_values import convert, missing_as_null
+from tfmm.onboarding.text_types import MOSTLY, are_dates, share
+
 _PICTURE_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM")
 _PICTURE_NAME = r"(?i)(\.(jpe?g|png|webp|gif|bmp)(\?.*)?$)|^https?://.*(image|img|pic)"
+_DATES_TRIED = 200
 # Numbers of times between 1989 and 2128.
 _SECONDS = (6e8, 5e9)
 _UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6}
@@ -54,15 +58,13 @@ class Column:
 
     @cached_property
     def is_binary(self) -> bool:
-        """Whether the values are 0 and 1 alone."""
+        """Whether nearly all values are 0 and 1, as the jobs read labels."""
         if self.kind == "bool":
             return True
-        if not len(self.values) or self.kind not in ("integer", "number", "text"):
+        if self.kind not in ("integer", "number", "text"):
             return False
-        if self.distinct > 2:
-            return False
-        seen = {str(value) for value in pc.unique(self.values).to_pylist()}
-        return seen <= {"0", "1", "0.0", "1.0"}
+        known = missing_as_null(self.values, "label").drop_null()
+        return share(convert(known, "label", "s").is_valid()) >= MOSTLY
 
     @cached_property
     def time_unit(self) -> str | None:
@@ -72,7 +74,7 @@ class Column:
         if self.kind == "time":
             return "iso"
         if self.kind == "text":
-            return "iso" if _are_dates(self.values) else None
+            return "iso" if are_dates(self.values[:_DATES_TRIED]) else None
         if self.kind not in ("integer", "number"):
             return None
         low, high = _SECONDS
@@ -103,20 +105,13 @@ class Column:
         return pc.mean(pc.cast(known, pa.float64())).as_py() or 0.0
 
 
-def _are_dates(text: pa.Array) -> bool:
-    text = text[:200]
-    for zone in (None, "UTC"):
-        try:
-            pc.cast(text, pa.timestamp("us", tz=zone))
-        except pa.ArrowInvalid:
-            continue
-        return True
-    return False
-
-
 def is_bytes(kind: pa.DataType) -> bool:
     """Whether a type is that of raw bytes."""
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return (
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_binary_view(kind)
+    )
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -127,7 +122,7 @@ _KINDS = {
     "bool": (pa.types.is_boolean,),
     "integer": (pa.types.is_integer,),
     "number": (pa.types.is_floating, pa.types.is_decimal),
-    "text": (pa.types.is_string, pa.types.is_large_string),
+    "text": (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
     "time": (pa.types.is_timestamp, pa.types.is_date),
     "bytes": (is_bytes,),
     "list": (_is_list,),

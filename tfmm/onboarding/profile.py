@@ -1,21 +1,23 @@
 """What a bounded sample of a table's rows says about its columns."""
 
 import dataclasses
+import functools
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.json
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tfmm import table_files
+from tfmm.column_values import missing_as_null
 from tfmm.errors import TfmmError
 from tfmm.onboarding.column import Column, is_bytes
+from tfmm.onboarding.text_types import guessed
 
 SAMPLE_ROWS = 20_000
 _MEDIA_ROWS = 64
-_TEXT_BYTES = 8_000_000
 _ROW_GROUPS = 8
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".json")
 
@@ -85,10 +87,8 @@ def profiles(files: Sequence[Path]) -> list[Profile]:
 def _profile(files: list[Path], sample: pa.Table) -> Profile:
     columns = {}
     for name in sample.column_names:
-        values = sample[name].combine_chunks()
-        if pa.types.is_dictionary(values.type):
-            values = values.dictionary_decode()
-        if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
+        values = missing_as_null(sample[name].combine_chunks(), "text")
+        if is_bytes(values.type):
             values = values[:_MEDIA_ROWS]
         columns[name] = Column(name, values.drop_null(), values.null_count)
     stem = re.sub(r"[\d*]+", "", files[0].stem).strip("-_. ")
@@ -97,13 +97,10 @@ def _profile(files: list[Path], sample: pa.Table) -> Profile:
 
 
 def _sample(file: Path) -> pa.Table:
+    table_files.inspect(str(file))
     try:
-        if file.suffix == ".parquet":
-            table = _parquet_sample(file)
-        elif file.suffix == ".csv":
-            table = _csv_sample(file)
-        else:
-            table = _jsonl_sample(file)
+        parquet = file.suffix.lower() == ".parquet"
+        table = _parquet_sample(file) if parquet else _text_sample(file)
     except (pa.ArrowException, OSError) as error:
         raise TfmmError(
             f"`{file}` cannot be read. Expected: a table with rows. Received: {error}. "
@@ -149,22 +146,15 @@ def _head(
     return pa.Table.from_batches([first])
 
 
-def _csv_sample(file: Path) -> pa.Table:
-    batches: list[pa.RecordBatch] = []
-    with pyarrow.csv.open_csv(file) as reader:
-        schema = reader.schema
-        try:
-            while sum(b.num_rows for b in batches) < SAMPLE_ROWS:
-                batches.append(reader.read_next_batch())
-        except (StopIteration, pa.ArrowInvalid):
-            pass  # a type that changes later on; the first block tells enough
-    return pa.Table.from_batches(batches, schema)
-
-
-def _jsonl_sample(file: Path) -> pa.Table:
-    with file.open("rb") as source:
-        data = source.read(_TEXT_BYTES)
-        whole = not source.read(1)
-    if not whole:
-        data = data[: data.rfind(b"\n") + 1]
-    return pyarrow.json.read_json(pa.BufferReader(data)).slice(0, SAMPLE_ROWS)
+def _text_sample(file: Path) -> pa.Table:
+    """The first rows as the jobs read them; rows that are no rows are left out."""
+    parts: list[pa.Table] = []
+    for chunk in table_files.chunks(table_files.Part(str(file)), None, SAMPLE_ROWS):
+        parts.append(chunk)
+        if sum(part.num_rows for part in parts) >= SAMPLE_ROWS:
+            break
+    table = pa.concat_tables(parts).slice(0, SAMPLE_ROWS)
+    empty = [column.is_null() for column in table.columns]
+    table = table.filter(pc.invert(functools.reduce(pc.and_, empty)))
+    typed = [guessed(column.combine_chunks()) for column in table.columns]
+    return pa.table(typed, names=table.column_names)

@@ -130,8 +130,19 @@ class ItemIndex:
                 f"branch of it. {remedy}"
             )
 
-    def save(self, folder: str | Path, counts: Mapping[str, Any] | None = None) -> None:
-        """Writes `ids.parquet` and a manifest, whole or not at all."""
+    def save(
+        self,
+        folder: str | Path,
+        counts: Mapping[str, Any] | None = None,
+        **facts: Any,
+    ) -> None:
+        """Writes `ids.parquet` and a manifest, whole or not at all.
+
+        Args:
+            folder: Where to write.
+            counts: Counts for the manifest; those of the ids when absent.
+            **facts: Further facts for the manifest.
+        """
         with writing(folder) as tmp:
             pq.write_table(pa.table({"item_id": self._arrow}), tmp / "ids.parquet")
             write_manifest(
@@ -140,6 +151,7 @@ class ItemIndex:
                 counts=counts or {"read": len(self.ids), "written": len(self.ids)},
                 index=self.stamp(),
                 id_type=self.id_type,
+                **facts,
             )
 
     @classmethod

@@ -57,6 +57,7 @@ class Vocabularies:
         folder: str | Path,
         counts: Mapping[str, Any],
         dead_letters: Sequence[str] = (),
+        **facts: Any,
     ) -> None:
         """Writes the folder, whole or not at all.
 
@@ -64,6 +65,8 @@ class Vocabularies:
             folder: Where to write.
             counts: Counts for the manifest.
             dead_letters: Rows of the catalogue left out, as JSON lines.
+            **facts: Further facts for the manifest, such as the `key_check` of the
+                key that hashed the users.
         """
         with writing(folder) as tmp:
             (tmp / "values").mkdir()
@@ -82,6 +85,7 @@ class Vocabularies:
                 index=dict(self.index_stamp),
                 spec=self.spec.to_dict(),
                 sizes={name: len(values) for name, values in self.values.items()},
+                **facts,
             )
 
     @classmethod
