@@ -157,4 +157,6 @@ def _example_requests(ranker: Any, requests: Any) -> list[dict[str, Any]]:
 def _note(road: Road, name: str, content: dict[str, Any]) -> None:
     folder = road.path("serving")
     folder.mkdir(exist_ok=True)
-    (folder / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    aside = folder / f"{name}.tmp"
+    aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    aside.replace(folder / name)
