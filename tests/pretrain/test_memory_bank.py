@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,7 +13,7 @@ def put(bank, items, mask=None):
 
 
 def state(bank):
-    items = bank.items.numpy().tolist()
+    items = bank.groups.numpy().tolist()
     np.testing.assert_array_equal(bank.keys.numpy()[:, 0], items)
     return items, bank.occupied().numpy().tolist()
 
@@ -54,7 +55,7 @@ def test_equals_a_python_deque_for_random_batches():
         mask = random.random(count) < 0.6
         step(tf.constant(items), tf.constant(mask))
         kept = (kept + items[mask].tolist())[-7:]
-        live = bank.items.numpy()[bank.occupied().numpy()]
+        live = bank.groups.numpy()[bank.occupied().numpy()]
         assert sorted(live) == sorted(kept)
 
 
@@ -69,3 +70,42 @@ def test_sizes():
         MemoryBank(0, 4)
     with pytest.raises(TfmmError, match="no size yet"):
         MemoryBank(None, 4).build()
+
+
+def test_ages_count_enqueueings():
+    bank = MemoryBank(4, 1)
+    assert bank.age() == {"mean": 0.0, "max": 0.0, "fill": 0.0}
+    put(bank, [7, 8])
+    put(bank, [9])
+    # Two keys two enqueueings old, one of the last.
+    assert bank.age() == {"mean": 5 / 3, "max": 2.0, "fill": 0.75}
+    put(bank, [5, 5], np.array([False, False]))
+    put(bank, [4, 3])  # 3 takes the slot of 7.
+    assert bank.steps.numpy().tolist() == [4, 1, 2, 4]
+    assert bank.age() == {"mean": (4 + 3 + 1 + 1) / 4, "max": 4.0, "fill": 1.0}
+
+
+def test_is_saved_and_goes_on_where_it_was(tmp_path):
+    def model():
+        bank = MemoryBank(3, 2)
+        return keras.Sequential([keras.Input((2,)), Holder(bank)]), bank
+
+    saved, bank = model()
+    put(bank, [7, 8])
+    put(bank, [9, 10])
+    saved.save_weights(tmp_path / "bank.weights.h5")
+    loaded, restored = model()
+    loaded.load_weights(tmp_path / "bank.weights.h5")
+    for both in (bank, restored):
+        put(both, [11])
+    assert state(restored) == state(bank) == ([10, 11, 9], [True] * 3)
+    assert restored.age() == bank.age()
+
+
+class Holder(keras.layers.Layer):
+    def __init__(self, bank):
+        super().__init__()
+        self.bank = bank
+
+    def call(self, inputs):
+        return inputs

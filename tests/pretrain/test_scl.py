@@ -52,7 +52,7 @@ def test_loss_by_hand_of_two_items_and_a_hard_negative(make_encoder, make_batch)
     logits = query @ item.T / 0.5
     nce = np.log(np.exp(logits).sum(1)) - np.diag(logits)
     hinge = max(0.0, 0.2 + query[0] @ negative[0] - query[0] @ item[0])
-    expected = nce.mean() + hinge / 2
+    expected = nce.mean() + 10 * hinge / 2
     loss = evaluated(compiled(scl), batch)
     assert loss == pytest.approx(expected, rel=1e-5)
 
@@ -70,7 +70,7 @@ def test_bank_and_momentum_move_in_training_only(make_encoder, make_batch):
     scl = compiled(SCL(image=make_encoder("image"), bank_size=10, momentum=0.75))
     batch = make_batch([5, 6, 7])
     copy = scl.momentum_towers["image"].copy
-    before = copy.get_weights()[0].copy()
+    before, keys = copy.get_weights()[0].copy(), copy(batch["item_image"]).numpy()
     scl.test_on_batch(batch)
     scl.predict_on_batch(batch)
     assert int(scl.banks["image"].filled) == 0
@@ -80,15 +80,22 @@ def test_bank_and_momentum_move_in_training_only(make_encoder, make_batch):
         copy.get_weights()[0], 0.75 * before + 0.25 * after, atol=1e-6
     )
     bank = scl.banks["image"]
-    assert bank.items.numpy().tolist()[:4] == [5, 6, 7, 0]
-    # The keys are the updated copy's.
-    np.testing.assert_allclose(
-        bank.keys.numpy()[:3], copy(batch["item_image"]).numpy(), atol=1e-6
+    assert bank.groups.numpy().tolist()[:4] == [5, 6, 7, 0]
+    # The keys are the positives' own, of the copy as the step found it.
+    np.testing.assert_allclose(bank.keys.numpy()[:3], keys, atol=1e-6)
+
+
+@pytest.mark.parametrize("bank_positive", ["live", "momentum"])
+def test_bank_keys_are_negatives_of_the_next_step(
+    make_encoder, make_batch, bank_positive
+):
+    scl = SCL(
+        image=make_encoder("image"),
+        bank_size=10,
+        triplet_weight=0,
+        bank_positive=bank_positive,
     )
-
-
-def test_bank_keys_are_negatives_of_the_next_step(make_encoder, make_batch):
-    scl = compiled(SCL(image=make_encoder("image"), bank_size=10, triplet_weight=0))
+    compiled(scl)
     scl.train_on_batch(make_batch([5, 6, 7]))
     batch = make_batch([8, 5], seed=1)
     query, item = (
@@ -97,11 +104,17 @@ def test_bank_keys_are_negatives_of_the_next_step(make_encoder, make_batch):
     tau = float(scl.temperatures["image"].value())
     near, far = query @ item.T / tau, query @ scl.banks["image"].keys.numpy().T / tau
     # Pair 0 sees all three keys, pair 1 not that of its own item 5.
-    rows = [
-        np.concatenate([near[0], far[0, :3]]),
-        np.concatenate([near[1], far[1, 1:3]]),
-    ]
-    expected = np.mean([np.log(np.exp(r).sum()) - r[i] for i, r in enumerate(rows)])
+    seen = [far[0, :3], far[1, 1:3]]
+    if bank_positive == "live":
+        rows = [np.concatenate(both) for both in zip(near, seen, strict=True)]
+        losses = [np.log(np.exp(r).sum()) - r[i] for i, r in enumerate(rows)]
+    else:
+        copy = scl.momentum_towers["image"].copy
+        own = np.sum(query * copy(batch["item_image"]).numpy(), axis=1) / tau
+        losses = [np.log(np.exp(r).sum()) - r[i] for i, r in enumerate(near)]
+        for i, keys in enumerate(seen):
+            losses[i] += np.log(np.exp(own[i]) + np.exp(keys).sum()) - own[i]
+    expected = np.mean(losses)
     assert evaluated(scl, batch) == pytest.approx(expected, rel=1e-4)
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfmm.errors import TfmmError
@@ -15,7 +16,9 @@ class MemoryBank(keras.layers.Layer):
     """Item keys of past steps, as many negatives as memory allows.
 
     A ring buffer of any size: neither need the batch divide it, nor be smaller. The
-    variables are not trained and travel with the model's `.keras` file.
+    variables are not trained and travel with the model's `.keras` file: `keys`
+    float32 `[K, d]`, `groups` int32 `[K]` (0 in empty slots), `steps` int32 `[K]`
+    (the enqueueing that filled the slot, counted from 1; 0 in empty slots).
 
     Args:
         size: K, how many keys it holds. `None` leaves it to `build`.
@@ -25,7 +28,7 @@ class MemoryBank(keras.layers.Layer):
         >>> import numpy as np
         >>> bank = MemoryBank(size=3, dimension=2)
         >>> bank.enqueue(np.ones((2, 2)), np.array([7, 8]), np.array([True, False]))
-        >>> int(bank.filled), ops.convert_to_numpy(bank.items).tolist()
+        >>> int(bank.filled), ops.convert_to_numpy(bank.groups).tolist()
         (1, [7, 0, 0])
     """
 
@@ -49,9 +52,11 @@ class MemoryBank(keras.layers.Layer):
                 "data set of known length. Pass `bank_size=`."
             )
         self.keys = self._state("keys", (self.size, self.dimension), "float32")
-        self.items = self._state("items", (self.size,), "int32")
+        self.groups = self._state("groups", (self.size,), "int32")
+        self.steps = self._state("steps", (self.size,), "int32")
         self.head = self._state("head", (), "int32")
         self.filled = self._state("filled", (), "int32")
+        self.step = self._state("step", (), "int32")
         self.built = True
 
     def _state(self, name: str, shape: tuple[int, ...], dtype: str) -> Any:
@@ -68,32 +73,68 @@ class MemoryBank(keras.layers.Layer):
         """bool `[K]`: which slots hold a key."""
         return ops.arange(self.size) < self.filled
 
-    def enqueue(self, keys: Any, items: Any, mask: Any | None = None) -> None:
+    def age(self) -> dict[str, float]:
+        """How old the keys are, in enqueueings, and how full the bank is.
+
+        Returns:
+            `mean` and `max` age of the keys held (1 for those of the last step, 0 in
+            an empty bank), and `fill`, the share of slots that hold a key.
+
+        Example:
+            >>> import numpy as np
+            >>> bank = MemoryBank(size=4, dimension=1)
+            >>> for group in (7, 8):
+            ...     bank.enqueue(np.ones((1, 1)), np.array([group]))
+            >>> bank.age()
+            {'mean': 1.5, 'max': 2.0, 'fill': 0.5}
+        """
+        steps, step = (ops.convert_to_numpy(v) for v in (self.steps, self.step))
+        ages = step + 1 - steps[steps > 0].astype(np.int64)
+        fill = len(ages) / len(steps)
+        if not len(ages):
+            return {"mean": 0.0, "max": 0.0, "fill": fill}
+        return {"mean": float(ages.mean()), "max": float(ages.max()), "fill": fill}
+
+    def enqueue(self, keys: Any, groups: Any, mask: Any | None = None) -> None:
         """Puts keys in, the oldest out.
+
+        Inside a distribution strategy every replica has to put in the same rows, those
+        of all replicas (`replicas.gather`); then the banks stay the same.
 
         Args:
             keys: float `[B, d]`; no gradient flows into the bank.
-            items: int32 `[B]`, the catalog row of each key.
+            groups: int32 `[B]`, the group of each key's item, never 0.
             mask: bool `[B]`, True for the rows to put in. `None` takes all.
         """
         keys = ops.stop_gradient(ops.cast(keys, "float32"))
-        items = ops.cast(items, "int32")
+        groups = ops.cast(groups, "int32")
         if mask is not None:
             chosen = ops.nonzero(mask)[0]
-            keys, items = (
+            keys, groups = (
                 ops.take(keys, chosen, axis=0),
-                ops.take(items, chosen, axis=0),
+                ops.take(groups, chosen, axis=0),
             )
         count = ops.shape(keys)[0]
         # Of a batch larger than the bank only the newest keys have a slot.
         first = ops.maximum(count - self.size, 0)
-        keys, items = keys[first:], items[first:]
-        slots = (self.head + first + ops.arange(ops.shape(keys)[0])) % self.size
-        slots = ops.cast(slots, "int32")
-        _write(self.keys, slots, keys)
-        _write(self.items, slots, items)
-        self.head.assign((self.head + count) % self.size)
-        self.filled.assign(ops.minimum(self.filled + count, self.size))
+        keys, groups = keys[first:], groups[first:]
+        kept = ops.arange(ops.shape(keys)[0], dtype="int32")
+        slots = (self.head + ops.cast(first, "int32") + kept) % self.size
+        step = self.step + 1
+        _write(
+            (self.keys, self.groups, self.steps),
+            slots[:, None],
+            (keys, groups, ops.zeros_like(groups) + step),
+        )
+        count = ops.cast(count, "int32")
+        _assign(
+            (self.head, self.filled, self.step),
+            (
+                (self.head + count) % self.size,
+                ops.minimum(self.filled + count, self.size),
+                step,
+            ),
+        )
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -114,9 +155,31 @@ def default_bank_size(pairs: int) -> int:
     return min(PAPER_SIZE, 4 * pairs)
 
 
-def _write(variable: Any, slots: Any, values: Any) -> None:
-    if keras.backend.backend() == "tensorflow":
+def _on_tensorflow() -> bool:
+    return keras.backend.backend() == "tensorflow"
+
+
+def _write(variables: tuple[Any, ...], slots: Any, values: tuple[Any, ...]) -> None:
+    if _on_tensorflow():
+        from tfmm.pretrain import replicas
+
         # In place: `ops.scatter_update` would copy the whole bank every step.
-        variable.value.scatter_nd_update(slots[:, None], values)
-    else:
-        variable.assign(ops.scatter_update(variable, slots[:, None], values))
+        replicas.change(
+            lambda variable, slots, rows: variable.scatter_nd_update(slots, rows),
+            variables,
+            [slots] * len(variables),
+            values,
+        )
+        return
+    for variable, rows in zip(variables, values, strict=True):
+        variable.assign(ops.scatter_update(variable, slots, rows))
+
+
+def _assign(variables: tuple[Any, ...], values: tuple[Any, ...]) -> None:
+    if _on_tensorflow():
+        from tfmm.pretrain import replicas
+
+        replicas.change(lambda own, value: own.assign(value), variables, values)
+        return
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

@@ -1,29 +1,55 @@
 """Which rows of a pair batch take part in what."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from tfmm.errors import TfmmError
-from tfmm.pretrain.task import Task
+from tfmm.pretrain.task import Task, parts_of
+from tfmm.records.sources import SOURCES
 
 Batch = dict[str, tf.Tensor]
 # Preprocessed rows [B, ...], and bool [B]: which of them are to be encoded.
 Part = tuple[tf.Tensor, tf.Tensor]
 
 
-def task_rows(task: Task, batch: Batch) -> tf.Tensor:
-    """bool `[B]`: the pairs whose query and item have the task's modalities.
+def present(part: str, modality: str, batch: Batch) -> tf.Tensor:
+    """bool `[B]`: whether the query, item or negative has the modality.
+
+    A fused vector needs one of its parts only.
 
     Example:
-        >>> batch = {"has_query_text": tf.constant([True, True]),
-        ...          "has_item_image": tf.constant([True, False])}
-        >>> task_rows(Task("text", "image"), batch).numpy().tolist()
-        [True, False]
+        >>> batch = {"has_item_image": tf.constant([True, False, False]),
+        ...          "has_item_text": tf.constant([True, True, False])}
+        >>> present("item", "fused", batch).numpy().tolist()
+        [True, True, False]
     """
-    query, item = batch[f"has_query_{task.query}"], batch[f"has_item_{task.item}"]
-    return tf.logical_and(query, item)
+    there = [
+        tf.convert_to_tensor(batch[f"has_{part}_{name}"]) for name in parts_of(modality)
+    ]
+    return tf.reduce_any(tf.stack(there), axis=0)
+
+
+def task_rows(task: Task, batch: Batch) -> tf.Tensor:
+    """bool `[B]`: the pairs of the task's source and modalities.
+
+    Example:
+        >>> batch = {"has_query_text": tf.constant([True, True, True]),
+        ...          "has_item_image": tf.constant([True, False, True]),
+        ...          "source": tf.constant([0, 0, 2])}
+        >>> task_rows(Task("text", "image"), batch).numpy().tolist()
+        [True, False, False]
+    """
+    rows = present("query", task.query, batch) & present("item", task.item, batch)
+    if "source" in batch:
+        rows &= tf.equal(batch["source"], SOURCES.index(task.source))
+    return rows
+
+
+def item_modalities(tasks: Sequence[Task]) -> tuple[str, ...]:
+    """The modalities that items are compared in, each once."""
+    return tuple(dict.fromkeys(task.item for task in tasks))
 
 
 def item_rows(tasks: Sequence[Task], modality: str, batch: Batch) -> tf.Tensor:
@@ -33,55 +59,59 @@ def item_rows(tasks: Sequence[Task], modality: str, batch: Batch) -> tf.Tensor:
 
 
 def negative_rows(tasks: Sequence[Task], modality: str, batch: Batch) -> tf.Tensor:
-    """bool `[B]`: the hard negatives that are there and not the bought item itself."""
-    there = tf.logical_and(
-        batch[f"has_negative_{modality}"], item_rows(tasks, modality, batch)
-    )
-    return tf.logical_and(there, tf.not_equal(batch["negative"], batch["item"]))
+    """bool `[B]`: the hard negatives that are there and do not answer the query too."""
+    there = present("negative", modality, batch) & item_rows(tasks, modality, batch)
+    answers = tf.equal(answering_groups(batch), negative_group(batch)[:, None])
+    return there & ~tf.reduce_any(answers, axis=1)
 
 
-def query_part(task: Task, batch: Batch) -> Part:
-    """The queries of a task."""
-    return batch[f"query_{task.query}"], task_rows(task, batch)
+def item_group(batch: Batch) -> tf.Tensor:
+    """int32 `[B]`: the group of interchangeable items that each positive is of."""
+    return tf.cast(batch.get("group", batch["item"]), tf.int32)
 
 
-def tower_parts(
-    modality: str,
-    tasks: Sequence[Task],
-    own_query_tower: Container[str],
-    batch: Batch,
-    hard: bool,
-) -> dict[str, Part]:
-    """All that a modality's tower encodes, in one call.
+def query_group(batch: Batch) -> tf.Tensor:
+    """int32 `[B]`: the group of the item that a query is itself, 0 where it is none."""
+    return tf.cast(batch.get("query_group", tf.zeros_like(batch["item"])), tf.int32)
 
-    Args:
-        modality: The tower's.
-        tasks: All tasks.
-        own_query_tower: Names of the tasks whose queries have a tower of their own.
-        batch: The pair batch.
-        hard: Whether hard negatives are wanted.
+
+def negative_group(batch: Batch) -> tf.Tensor:
+    """int32 `[B]`: the group of each hard negative."""
+    return tf.cast(batch.get("negative_group", batch["negative"]), tf.int32)
+
+
+def further_positives(batch: Batch) -> tf.Tensor:
+    """int32 `[B, P]`: groups of other items that answer the query; 0 fills."""
+    if "positives" not in batch:
+        return tf.zeros([tf.shape(batch["item"])[0], 0], tf.int32)
+    return tf.cast(batch["positives"], tf.int32)
+
+
+def answering_groups(batch: Batch) -> tf.Tensor:
+    """int32 `[B, 2 + P]`: the groups that are never negatives of a pair.
+
+    They are the item's own, the further positives' and, where the query is an item
+    itself (`query_group`), that item's.
+
+    Example:
+        >>> batch = {"item": tf.constant([5, 6]), "positives": tf.constant([[7], [0]])}
+        >>> answering_groups(batch).numpy().tolist()
+        [[5, 7, 0], [6, 0, 0]]
     """
-    parts = {
-        f"{task.name}_query": query_part(task, batch)
-        for task in tasks
-        if task.query == modality and task.name not in own_query_tower
-    }
-    if modality in [task.item for task in tasks]:
-        rows = item_rows(tasks, modality, batch)
-        parts[f"{modality}_item"] = batch[f"item_{modality}"], rows
-        if hard:
-            rows = negative_rows(tasks, modality, batch)
-            parts[f"{modality}_negative"] = batch[f"negative_{modality}"], rows
-    return parts
+    own, query = item_group(batch)[:, None], query_group(batch)[:, None]
+    return tf.concat([own, further_positives(batch), query], axis=1)
 
 
 def check_batch(batch: Any, tasks: Sequence[Task]) -> None:
     """Raises `TfmmError` if a batch lacks tensors that the tasks read."""
     wanted = {"item", "negative"}
     for task in tasks:
-        item, negative = f"item_{task.item}", f"negative_{task.item}"
-        for part in (f"query_{task.query}", item, negative):
-            wanted |= {part, f"has_{part}"}
+        parts = [f"query_{name}" for name in parts_of(task.query)]
+        for name in parts_of(task.item):
+            parts += [f"item_{name}", f"negative_{name}"]
+        wanted |= {*parts, *(f"has_{part}" for part in parts)}
+        if task.source != SOURCES[0]:
+            wanted.add("source")
     received = sorted(batch) if isinstance(batch, dict) else type(batch).__name__
     if missing := sorted(wanted - set(batch if isinstance(batch, dict) else ())):
         raise TfmmError(

@@ -1,5 +1,6 @@
 """Acc@N: how often the bought item is among the N nearest of all test items."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -7,74 +8,53 @@ import keras
 import numpy as np
 
 from tfmm.errors import TfmmError
+from tfmm.pretrain.collapse import warning
+from tfmm.pretrain.embedded import Embedded
 from tfmm.pretrain.pair_batch import task_rows
 
 
-def accuracy_at(
-    query_vectors: np.ndarray,
-    query_items: np.ndarray,
-    item_vectors: np.ndarray,
-    item_ids: np.ndarray,
-    k: Sequence[int] = (1, 5),
-    chunk_size: int = 1024,
-    tolerance: float = 1e-6,
-) -> dict[int, float]:
-    """Exact retrieval accuracy over all candidates (eq. 6).
+def embed_pairs(model: Any, pairs: Iterable[Any]) -> dict[str, Embedded]:
+    """Embeds test pairs once, for all that is measured on them.
 
-    `Acc@N = (1 / D) sum_i [p_i in Top_N(q_i, S)]`, S being all distinct items given.
-    Items as near as the positive share the mean of their ranks, so that a tower that
-    maps everything to one point gains nothing.
+    A task takes the pairs that have its modalities and come from its source; its
+    candidates are the distinct items of these pairs.
 
     Args:
-        query_vectors: float `[Q, d]`, L2-normalised.
-        query_items: int `[Q]`, the item that answers each query.
-        item_vectors: float `[D, d]`; of an item that occurs twice the first counts.
-        item_ids: int `[D]`.
-        k: The N of Acc@N.
-        chunk_size: How many queries are compared at once.
-        tolerance: Similarities no further apart than this are ties (rounding).
+        model: The `SCL` model.
+        pairs: Batches as `tfmm.data.pairs` yields them, in any order.
 
     Returns:
-        Acc@N by N; NaN if there is no query.
+        One `Embedded` a task, by the task's name; without rows where a task has no
+        pair.
 
     Raises:
-        TfmmError: If shapes disagree or a query's item is not among the candidates.
-
-    Example:
-        >>> items = np.eye(3)
-        >>> queries = np.array([[1, 0, 0], [0, 0.6, 0.8]])
-        >>> accuracy_at(queries, np.array([7, 8]), items, np.array([7, 8, 9]), k=(1, 2))
-        {1: 0.5, 2: 1.0}
+        TfmmError: If there is no batch at all.
     """
-    query_items, item_ids = np.asarray(query_items), np.asarray(item_ids)
-    _check_shapes(query_vectors, query_items, item_vectors, item_ids, k)
-    if not len(query_items):
-        return {n: float("nan") for n in k}
-    ids, first = np.unique(item_ids, return_index=True)
-    candidates = np.asarray(item_vectors, np.float32)[first].T
-    places = np.minimum(np.searchsorted(ids, query_items), len(ids) - 1)
-    if np.any(unknown := ids[places] != query_items):
+    parts = {task.name: _Parts() for task in model.tasks}
+    batch = None
+    for batch in pairs:
+        # Without negatives the towers have a third less to do.
+        batch = {
+            name: np.zeros_like(value) if name.startswith("has_negative") else value
+            for name, value in batch.items()
+        }
+        vectors = model.predict_on_batch(batch)
+        for task in model.tasks:
+            item = vectors[f"{task.item}_item"]
+            there = np.asarray(task_rows(task, batch))
+            parts[task.name].add(vectors[f"{task.name}_query"], item, batch, there)
+    if batch is None:
         raise TfmmError(
-            "Each query's item must be among the candidates. Received: item "
-            f"{query_items[unknown][0]} without a vector. Pass all items' vectors."
+            "There is no pair to measure retrieval on. Received: no batch. Check the "
+            "split rule: pairs after the split are the test pairs."
         )
-    ranks = np.concatenate(
-        [
-            _mean_ranks(
-                np.asarray(query_vectors[i : i + chunk_size], np.float32) @ candidates,
-                places[i : i + chunk_size],
-                tolerance,
-            )
-            for i in range(0, len(query_items), chunk_size)
-        ]
-    )
-    return {n: float(np.mean(ranks <= n)) for n in k}
+    return {name: part.whole() for name, part in parts.items()}
 
 
 def retrieval_accuracy(
     model: Any, pairs: Iterable[Any], k: Sequence[int] = (1, 5)
 ) -> dict[str, float]:
-    """Acc@N of each of an `SCL` model's tasks on test pairs.
+    """Acc@N and collapse numbers of each of an `SCL` model's tasks on test pairs.
 
     Args:
         model: The `SCL` model.
@@ -82,29 +62,23 @@ def retrieval_accuracy(
         k: The N of Acc@N.
 
     Returns:
-        `{"image_acc@1": ..., "image_acc@5": ..., "text_acc@1": ...}`; NaN for a task
-        without a single pair.
+        `{"image_acc@1": ..., "image_acc@5": ..., "image_std": ..., "image_uniformity":
+        ..., "image_distinct": ..., "text_acc@1": ...}`, and `image_recall@1` and so on
+        where queries have several answers; NaN for a task without a single pair.
     """
-    parts: dict[str, list[tuple[np.ndarray, ...]]] = {t.name: [] for t in model.tasks}
-    for batch in pairs:
-        _collect(model, batch, parts)
-    result = {}
-    for name, chunks in parts.items():
-        if chunks:
-            queries, items, ids = (
-                np.concatenate(column) for column in zip(*chunks, strict=True)
-            )
-            accuracy = accuracy_at(queries, ids, items, ids, k)
-        else:
-            accuracy = {n: float("nan") for n in k}
-        result.update({f"{name}_acc@{n}": value for n, value in accuracy.items()})
-    return result
+    return {
+        f"{name}_{what}": value
+        for name, embedded in embed_pairs(model, pairs).items()
+        for what, value in embedded.numbers(k).items()
+    }
 
 
 class RetrievalAccuracy(keras.callbacks.Callback):
-    """Adds Acc@N on test pairs to the logs of each epoch, e.g. `val_image_acc@1`.
+    """Adds Acc@N and collapse numbers on test pairs to the logs of each epoch.
 
-    `SCL.fit` adds it by itself for its `validation_data`.
+    E.g. `val_image_acc@1`, `val_image_std`, `val_image_uniformity` and
+    `val_image_distinct`; see `Collapse`. Warns when a task has collapsed. `SCL.fit`
+    adds it by itself for its `validation_data`.
 
     Args:
         pairs: Batches of test pairs, iterated once per epoch.
@@ -121,55 +95,50 @@ class RetrievalAccuracy(keras.callbacks.Callback):
         self.prefix = prefix
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Computes the accuracies and adds them to `logs`."""
-        accuracy = retrieval_accuracy(self.model, self.pairs, self.k)
-        if logs is not None:
-            logs.update({self.prefix + name: value for name, value in accuracy.items()})
+        """Computes the numbers and adds them to `logs`."""
+        for name, embedded in embed_pairs(self.model, self.pairs).items():
+            state = embedded.collapse()
+            if state.collapsed:
+                warnings.warn(warning(name, state), stacklevel=2)
+            if logs is not None:
+                numbers = embedded.numbers(self.k)
+                logs.update({f"{self.prefix}{name}_{n}": v for n, v in numbers.items()})
 
 
-def _collect(
-    model: Any, batch: dict[str, Any], parts: dict[str, list[tuple[np.ndarray, ...]]]
-) -> None:
-    # Without negatives the towers have a third less to do.
-    batch = {
-        name: np.zeros_like(value) if name.startswith("has_negative") else value
-        for name, value in batch.items()
-    }
-    items = np.asarray(batch["item"])
-    vectors = model.predict_on_batch(batch)
-    for task in model.tasks:
-        there = np.asarray(task_rows(task, batch))
-        if there.any():
-            query, item = vectors[f"{task.name}_query"], vectors[f"{task.item}_item"]
-            parts[task.name].append((query[there], item[there], items[there]))
+class _Parts:
+    """What the batches gave of one task; of an item that occurs twice, the first."""
 
+    def __init__(self) -> None:
+        self.pairs: list[tuple[np.ndarray, ...]] = []
+        self.items: list[tuple[np.ndarray, ...]] = []
+        self.seen: set[int] = set()
 
-def _mean_ranks(scores: np.ndarray, places: np.ndarray, tolerance: float) -> np.ndarray:
-    """Rank of each row's place, 1 is best; ties share the mean of their ranks."""
-    own = np.take_along_axis(scores, places[:, None], axis=1)
-    above = np.count_nonzero(scores > own + tolerance, axis=1)
-    level = np.count_nonzero(scores >= own - tolerance, axis=1) - above
-    return above + (level + 1) / 2
+    def add(
+        self,
+        query: np.ndarray,
+        item: np.ndarray,
+        batch: dict[str, Any],
+        there: np.ndarray,
+    ) -> None:
+        rows = np.asarray(batch["item"])
+        groups = np.asarray(batch.get("group", rows))
+        none = np.zeros((len(rows), 0), np.int32)
+        positives = np.asarray(batch.get("positives", none))
+        self.pairs.append((query[there], rows[there], groups[there], positives[there]))
+        fresh = []
+        for place in np.flatnonzero(there):
+            if (row := int(rows[place])) not in self.seen:
+                self.seen.add(row)
+                fresh.append(place)
+        self.items.append((item[fresh], rows[fresh], groups[fresh]))
 
-
-def _check_shapes(
-    query_vectors: np.ndarray,
-    query_items: np.ndarray,
-    item_vectors: np.ndarray,
-    item_ids: np.ndarray,
-    k: Sequence[int],
-) -> None:
-    shapes = [np.shape(x) for x in (query_vectors, query_items, item_vectors, item_ids)]
-    ok = (
-        [len(shape) for shape in shapes] == [2, 1, 2, 1]
-        and shapes[0][0] == shapes[1][0]
-        and shapes[2][0] == shapes[3][0]
-        and shapes[0][1] == shapes[2][1]
-        and all(n >= 1 for n in k)
-    )
-    if not ok:
-        raise TfmmError(
-            "Expected query vectors [Q, d], their items [Q], item vectors [D, d], item "
-            f"ids [D] and k >= 1. Received: shapes {shapes}, k={tuple(k)}. "
-            "Give each vector its id."
-        )
+    def whole(self) -> Embedded:
+        width = max(part[3].shape[1] for part in self.pairs)
+        wide = [
+            (*part[:3], np.pad(part[3], ((0, 0), (0, width - part[3].shape[1]))))
+            for part in self.pairs
+        ]
+        pairs = [np.concatenate(column) for column in zip(*wide, strict=True)]
+        items = [np.concatenate(column) for column in zip(*self.items, strict=True)]
+        order = np.argsort(items[1])
+        return Embedded(*pairs, *(column[order] for column in items))

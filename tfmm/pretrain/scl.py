@@ -1,65 +1,79 @@
 """Semantic-aware contrastive learning: the model that pre-trains the encoders."""
 
+import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 
-from tfmm.data.item_batches import check_encoders
-from tfmm.encoders.encoder import Encoder
-from tfmm.errors import TfmmError
-from tfmm.pretrain.encode import encode_parts
-from tfmm.pretrain.losses import masked_mean
-from tfmm.pretrain.memory_bank import MemoryBank, default_bank_size
-from tfmm.pretrain.momentum import (
-    Momentum,
-    MomentumTower,
-    check_momentum,
-    momentum_at,
-    twin,
-)
-from tfmm.pretrain.objective import pair_losses
+from tfmm.pretrain.banks import banks_at, fill, follow, momentum_keys, new_banks
+from tfmm.pretrain.checkpoints import fit_with_checkpoints
+from tfmm.pretrain.encoder_model import EncoderModel, tower_configs
+from tfmm.pretrain.finite import named_causes, require_finite
+from tfmm.pretrain.memory_bank import default_bank_size
+from tfmm.pretrain.momentum import Momentum, check_momentum, momentum_at, twin
+from tfmm.pretrain.objective import Objective, share_of_mean
 from tfmm.pretrain.pair_batch import (
     Batch,
     check_batch,
     count_pairs,
-    item_rows,
-    query_part,
+    item_modalities,
     task_rows,
-    tower_parts,
 )
+from tfmm.pretrain.replicas import total
 from tfmm.pretrain.retrieval import RetrievalAccuracy
-from tfmm.pretrain.task import MODALITIES, resolve_tasks
+from tfmm.pretrain.task import resolve_tasks
 from tfmm.pretrain.temperature import Temperature
-from tfmm.pretrain.tower_shell import TowerShell
+from tfmm.pretrain.towers import (
+    check_encoders,
+    encode_wanted,
+    own_query_towers,
+    query_tower,
+    wanted_rows,
+)
 
 
 @keras.saving.register_keras_serializable("tfmm")
-class SCL(keras.Model):
+class SCL(EncoderModel):
     """Trains encoders on search: a query ought to be near the item then bought.
 
-    Per task `L = InfoNCE + triplet_weight * max(0, m + q . k_neg - q . k_pos)`
-    (eq. 1), its negatives being the other items of the batch and a memory bank that a
-    momentum copy of the item tower fills. Items of the positive's catalog row are
-    never its negatives. The sum over the tasks is minimised; rows that lack a
-    modality are left out of its tasks.
+    Per task `-log(exp(q . k+ / tau) / sum_i exp(q . k_i / tau))
+    + triplet_weight * max(0, margin + q . k_neg - q . k_pos)` (eq. 1), the first term
+    once against the other items of the batch (of all replicas), once against a memory
+    bank that a momentum copy of the item tower fills; see `Objective`. Items that
+    answer the query too (of the bought item's group, or bought in the same search) are
+    never its negatives. The sum over the tasks is minimised; rows that lack a modality,
+    or are of another source, are left out of a task.
 
     Query and item of one modality share a tower. A task across modalities has two: its
     query tower is the query's encoder itself, or, where that encoder embeds items
-    too, a tower of its own in `query_towers`.
+    too, a tower of its own in `query_towers`. The live item tower encodes positives
+    and hard negatives; after each optimizer step its momentum copy follows, and the
+    copy's keys enter the bank. With `gradient_accumulation_steps` the copy follows
+    once per update of the weights, the bank takes the keys of each batch.
 
     Args:
         image: An image encoder, or `None`.
         text: A text encoder, or `None`.
-        tasks: Of `"image->image"`, `"text->text"`, `"text->image"`, `"image->text"`
-            (query -> item). `None` takes one per encoder, within its modality.
+        vector: An encoder of ready-made vectors, or `None`.
+        fusion: A head that makes one vector of image and text, or `None`.
+        tasks: `"[source:]query->item"`, e.g. `"text->image"` or
+            `"clicked:image->image"`; see `Task`. `None` takes one per encoder, within
+            its modality.
         bank_size: Keys per memory bank (one per item modality); 0 for none; `None` for
             the paper's 196,800, but no more than four epochs of pairs.
-        momentum: m of the momentum copy, or a Keras schedule of the step.
+        bank_start: Optimizer steps before the bank's keys count; it fills meanwhile.
+        momentum: m of the momentum copy, or a schedule of the optimizer step.
         temperature_init: tau at the start; learned per task.
         margin: m of the triplet term, as a cosine.
         triplet_weight: Weight of the triplet term; 0 leaves it out.
+        bank_positive: `"momentum"`: the bank's keys are compared with the positive as
+            the copy that made them sees it. `"live"`: one sum over batch and bank,
+            which tends to collapse; see `Objective`.
+        symmetric: Whether items look for their queries too, within the batch.
+        chunk_size: Rows that towers and loss work on at once, for batches that would
+            not fit into memory; the numbers are the same. `None` for all.
 
     Example:
         >>> SCL()
@@ -72,35 +86,40 @@ class SCL(keras.Model):
         self,
         image: Any = None,
         text: Any = None,
+        vector: Any = None,
+        fusion: Any = None,
         tasks: list[str] | None = None,
         bank_size: int | None = None,
+        bank_start: int = 0,
         momentum: Momentum = 0.99,
         temperature_init: float = 0.07,
         margin: float = 0.1,
-        triplet_weight: float = 1.0,
+        triplet_weight: float = 10.0,
+        bank_positive: Literal["momentum", "live"] = "momentum",
+        symmetric: bool = False,
+        chunk_size: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self._encoders = check_encoders(image, text)
+        # Ready-made vectors are not to be rounded on their way to the towers.
+        super().__init__(autocast=False, **kwargs)
+        self._encoders = check_encoders(
+            image=image, text=text, vector=vector, fusion=fusion
+        )
         self.tasks = tuple(resolve_tasks(tasks, self._encoders))
+        self.objective = Objective(
+            margin, triplet_weight, bank_positive, symmetric, chunk_size
+        )
         check_momentum(momentum)
-        self.bank_size, self.momentum = bank_size, momentum
-        self.margin, self.triplet_weight = margin, triplet_weight
-        self.temperature_init = temperature_init
+        self.bank_size, self.bank_start = bank_size, bank_start
+        self.momentum, self.temperature_init = momentum, temperature_init
         self.towers = {name: e.tower for name, e in self._encoders.items()}
-        self.item_modalities = tuple(dict.fromkeys(task.item for task in self.tasks))
         self.query_towers = {
-            task.name: twin(self._encoders[task.query])
-            for task in self.tasks
-            if task.query != task.item and task.query in self.item_modalities
+            direction: twin(self._encoders[modality])
+            for direction, modality in own_query_towers(self.tasks).items()
         }
-        self.momentum_towers: dict[str, MomentumTower] = {}
-        self.banks: dict[str, MemoryBank] = {}
-        if bank_size != 0:
-            for name in self.item_modalities:
-                encoder = self._encoders[name]
-                self.momentum_towers[name] = MomentumTower(twin(encoder))
-                self.banks[name] = MemoryBank(bank_size, encoder.dimension)
+        self.momentum_towers, self.banks = new_banks(
+            self.tasks, self._encoders, bank_size, bank_start
+        )
         self.temperatures = {t.name: Temperature(temperature_init) for t in self.tasks}
         self._loss_means = {
             t.name: keras.metrics.Mean(name=f"{t.name}_loss") for t in self.tasks
@@ -109,33 +128,44 @@ class SCL(keras.Model):
         self.supports_jit = False
         self.built = True
 
-    @property
-    def image(self) -> Any:
-        """The image encoder, trained in place."""
-        return self._encoders.get("image")
-
-    @property
-    def text(self) -> Any:
-        """The text encoder, trained in place."""
-        return self._encoders.get("text")
-
-    def fit(self, x: Any = None, *, validation_data: Any = None, **kwargs: Any) -> Any:
+    def fit(
+        self,
+        x: Any = None,
+        *,
+        validation_data: Any = None,
+        checkpoints: str | Path | None = None,
+        checkpoint_every: int | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """As `keras.Model.fit`, with Acc@1 and Acc@5 on `validation_data`.
 
         Args:
             x: Pair batches, from `tfmm.data.pairs`.
             validation_data: Test pair batches. Their losses and `val_<task>_acc@1`,
                 `val_<task>_acc@5` (over all their distinct items) join the history.
+            checkpoints: A folder for checkpoints; a fit that was interrupted goes on
+                from the newest there. `None` for none.
+            checkpoint_every: Steps between checkpoints; `None` for one an epoch.
             **kwargs: As of `keras.Model.fit`.
+
+        Raises:
+            TfmmError: If a loss or gradient is NaN or infinite; the weights are then
+                those from before that batch.
         """
         self._build_banks(x)
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)
         if validation_data is not None:
-            callbacks = kwargs.pop("callbacks", None) or []
-            callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
-            kwargs["callbacks"] = [RetrievalAccuracy(validation_data), *callbacks]
-        return super().fit(x, validation_data=validation_data, **kwargs)
+            given = kwargs.pop("callbacks", None) or []
+            given = given if isinstance(given, list) else [given]
+            kwargs["callbacks"] = [RetrievalAccuracy(validation_data), *given]
+        kwargs["validation_data"] = validation_data
+        with named_causes():
+            if checkpoints is None:
+                return super().fit(x, **kwargs)
+            return fit_with_checkpoints(
+                self, super().fit, x, checkpoints, checkpoint_every, **kwargs
+            )
 
     def call(self, inputs: Batch, training: bool = False) -> dict[str, tf.Tensor]:
         """The vectors of a pair batch.
@@ -149,17 +179,24 @@ class SCL(keras.Model):
             per task, `<modality>_item` and `<modality>_negative` per item modality.
         """
         check_batch(inputs, self.tasks)
-        vectors: Batch = {}
-        hard = self.triplet_weight > 0
-        for name, tower in self.towers.items():
-            parts = tower_parts(name, self.tasks, self.query_towers, inputs, hard)
-            vectors |= encode_parts(tower, parts, training=training)
+        hard = self.objective.triplet_weight > 0
+        vectors = encode_wanted(
+            {**self.towers, **self.query_towers},
+            wanted_rows(self.tasks, self.query_towers, inputs, hard),
+            inputs,
+            self.objective.chunk_size,
+            training=training,
+        )
+        result = {
+            f"{name}_{part}": vectors[name, part]
+            for name in item_modalities(self.tasks)
+            for part in (("item", "negative") if hard else ("item",))
+        }
         for task in self.tasks:
-            if task.name in self.query_towers:
-                parts = {f"{task.name}_query": query_part(task, inputs)}
-                tower = self.query_towers[task.name]
-                vectors |= encode_parts(tower, parts, training=training)
-        return vectors
+            query = vectors[query_tower(task, self.query_towers), "query"]
+            rows = task_rows(task, inputs)[:, None]
+            result[f"{task.name}_query"] = tf.where(rows, query, 0.0)
+        return result
 
     def compute_loss(
         self,
@@ -169,82 +206,95 @@ class SCL(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> tf.Tensor:
-        """The sum of the tasks' losses; each also goes to its `<task>_loss` metric."""
-        total = tf.constant(0.0)
-        for task in self.tasks:
-            rows = task_rows(task, x)
-            bank, tau = self.banks.get(task.item), self.temperatures[task.name].value()
-            losses = pair_losses(
-                task, self.tasks, x, y_pred, bank, tau, self.margin, self.triplet_weight
-            )
-            loss = masked_mean(losses, rows)
-            count = tf.reduce_sum(tf.cast(rows, tf.float32))
-            self._loss_means[task.name].update_state(loss, sample_weight=count)
-            total += loss
-        return total
+        """The sum of the tasks' losses; each also goes to its `<task>_loss` metric.
+
+        Of several replicas each gives its share; the shares add up to the loss.
+        """
+        return self._summed(self._task_losses(x, y_pred, self._keys(x)))
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """A gradient step, then the momentum copies, then the memory banks."""
-        if self.distribute_strategy.num_replicas_in_sync > 1:
-            raise TfmmError(
-                "SCL trains on one device, several would fill their banks apart. "
-                f"Received: {self.distribute_strategy.num_replicas_in_sync} replicas. "
-                "Leave the strategy's scope."
-            )
         self._build_banks(None)
-        logs = super().train_step(data)
         batch, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        for name, copy in self.momentum_towers.items():
-            copy.update(
-                self.towers[name], momentum_at(self.momentum, self.optimizer.iterations)
+        check_batch(batch, self.tasks)
+        step = tf.identity(self.optimizer.iterations)
+        keys = self._keys(batch)
+        with tf.GradientTape() as tape:
+            vectors = self(batch, training=True)
+            losses = self._task_losses(batch, vectors, keys)
+            loss = self._summed(losses)
+            scaled = self.optimizer.scale_loss(loss)
+        weights = self.trainable_weights
+        gradients = tape.gradient(scaled, weights)
+        # A scaled loss is meant to overflow now and then; its optimizer skips the step.
+        skips = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        checked = [] if skips else gradients
+        verdict = require_finite(losses, checked, batch, weights, step)
+        with tf.control_dependencies([verdict]):
+            self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+            momentum = momentum_at(self.momentum, self.optimizer.iterations)
+            # Gradients that are being accumulated move nothing yet.
+            moved = tf.not_equal(self.optimizer.iterations, step)
+            follow(self.towers, self.momentum_towers, momentum, moved)
+            fill(self.tasks, self.banks, keys, batch)
+            self._loss_tracker.update_state(
+                total(loss), sample_weight=tf.shape(batch["item"])[0]
             )
-            rows = item_rows(self.tasks, name, batch)
-            keys = encode_parts(copy, {"item": (batch[f"item_{name}"], rows)})["item"]
-            self.banks[name].enqueue(keys, batch["item"], rows)
-        return logs
+            return self.compute_metrics(batch, None, vectors)
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """As of `keras.Model`; raises `TfmmError` as `fit` does."""
+        with named_causes():
+            return super().train_on_batch(*args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; of the encoders, their towers."""
-        serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
-            **{name: serialize(tower) for name, tower in self.towers.items()},
+            **tower_configs(self.towers),
+            **dataclasses.asdict(self.objective),
             "tasks": [str(task) for task in self.tasks],
             "bank_size": self.bank_size,
-            "momentum": serialize(self.momentum),
+            "bank_start": self.bank_start,
+            "momentum": keras.saving.serialize_keras_object(self.momentum),
             "temperature_init": self.temperature_init,
-            "margin": self.margin,
-            "triplet_weight": self.triplet_weight,
         }
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "SCL":
-        """The model that `get_config` describes; its weights and assets come after."""
-        config = dict(config)
-        load = keras.saving.deserialize_keras_object
-        for name in {*MODALITIES, "momentum"} & set(config):
-            config[name] = load(config[name], custom_objects)
-        for name in set(MODALITIES) & set(config):
-            config[name] = TowerShell(name, config[name])
-        return cls(**config)
+    def _keys(self, batch: Batch) -> dict[str, tf.Tensor]:
+        chunk_size = self.objective.chunk_size
+        return momentum_keys(self.tasks, self.momentum_towers, batch, chunk_size)
 
-    def save_assets(self, folder: str) -> None:
-        """Puts the encoders, preprocessing included, into the `.keras` file."""
-        for name, encoder in self._encoders.items():
-            encoder.save(Path(folder) / name)
+    def _task_losses(
+        self, batch: Batch, vectors: Batch, keys: dict[str, tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
+        """By task, this replica's share of the loss."""
+        shares, step = {}, self.optimizer.iterations
+        banks = banks_at(self.banks, keys, self.bank_start, step)
+        for task in self.tasks:
+            losses = self.objective.losses(
+                task,
+                self.tasks,
+                batch,
+                vectors,
+                self.temperatures[task.name].value(),
+                banks.get(task.item),
+            )
+            rows = task_rows(task, batch)
+            shares[task.name] = share_of_mean(losses, rows)
+            self._loss_means[task.name].update_state(losses, sample_weight=rows)
+        return shares
 
-    def load_assets(self, folder: str) -> None:
-        """Takes the encoders from the `.keras` file and gives them their towers."""
-        for name in self._encoders:
-            encoder = Encoder.load(Path(folder) / name)
-            encoder.tower = self.towers[name]
-            self._encoders[name] = encoder
+    def _summed(self, losses: dict[str, tf.Tensor]) -> tf.Tensor:
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        penalties = [tf.cast(loss, tf.float32) / replicas for loss in self.losses]
+        return tf.add_n([*losses.values(), *penalties])
 
     def _build_banks(self, pairs: Any) -> None:
         if all(bank.built for bank in self.banks.values()):
             return
         if self.bank_size is None and (count := count_pairs(pairs)):
             self.bank_size = default_bank_size(count)
-        for bank in self.banks.values():
-            bank.size = self.bank_size
-            bank.build()
+        with self.distribute_strategy.scope():
+            for bank in self.banks.values():
+                bank.size = self.bank_size
+                bank.build()

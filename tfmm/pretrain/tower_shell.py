@@ -10,7 +10,7 @@ class TowerShell:
     preprocessing (a vocabulary, say) is among the assets.
 
     Args:
-        modality: `"image"` or `"text"`.
+        modality: `"image"`, `"text"`, `"vector"` or `"fused"`.
         tower: The encoder's tower.
     """
 

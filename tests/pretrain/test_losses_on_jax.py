@@ -1,0 +1,63 @@
+"""The losses give the same numbers and gradients on TensorFlow and JAX."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+_SCRIPT = """
+import sys
+import keras
+import numpy as np
+from keras import ops
+from tfmm.pretrain.losses import info_nce, triplet
+from tfmm.pretrain.memory_bank import MemoryBank
+from tfmm.pretrain.temperature import Temperature
+
+random = np.random.default_rng(0)
+unit = lambda *shape: keras.utils.normalize(random.normal(size=shape)).astype("f4")
+query, keys, bank_keys = unit(5, 8), unit(9, 8), unit(11, 8)
+bank = MemoryBank(8, 8)
+bank.enqueue(bank_keys, np.arange(2, 13), np.arange(11) % 4 > 0)
+others = dict(
+    positive=np.array([3, 1, 0, 7, 8]), mask=random.random((5, 9)) < 0.7,
+    further=random.random((5, 9)) < 0.2, bank=ops.convert_to_tensor(bank.keys),
+    bank_groups=ops.convert_to_tensor(bank.groups),
+    groups=random.integers(0, 13, (5, 2)))
+weights = np.linspace(0.1, 1.0, 5).astype("f4")
+values = query, keys, np.float32(Temperature(0.1).value())
+results = [triplet(query, keys[:5], keys[4:]), bank.keys, bank.groups, bank.steps]
+for chunk_size in (None, 4):
+    def loss(*values):
+        return ops.sum(info_nce(*values, **others, chunk_size=chunk_size) * weights)
+    if keras.backend.backend() == "jax":
+        import jax
+        value, slopes = jax.jit(jax.value_and_grad(loss, (0, 1, 2)))(*values)
+    else:
+        import tensorflow as tf
+        watched = [tf.constant(value) for value in values]
+        with tf.GradientTape() as tape:
+            tape.watch(watched)
+            value = loss(*watched)
+        slopes = tape.gradient(value, watched)
+    results += [value, *slopes]
+np.savez(sys.argv[1], *[ops.convert_to_numpy(x) for x in results])
+"""
+
+
+def test_jax_equals_tensorflow(tmp_path):
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("jax is not installed (the extra `jax`)")
+    results = []
+    for backend in ("tensorflow", "jax"):
+        path = tmp_path / f"{backend}.npz"
+        environment = {**os.environ, "KERAS_BACKEND": backend}
+        command = [sys.executable, "-c", _SCRIPT, str(path)]
+        subprocess.run(command, env=environment, check=True)
+        with np.load(path, allow_pickle=False) as arrays:
+            results.append(list(arrays.values()))
+    for expected, actual in zip(*results, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=2e-6, atol=1e-5)
