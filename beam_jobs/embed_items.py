@@ -3,6 +3,8 @@
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +16,18 @@ from beam_jobs import common
 from beam_jobs.kernels.vector_blocks import Block, assemble, write_block
 from tfmm.catalog import Catalog, VectorTable, quantise
 from tfmm.errors import TfmmError
-from tfmm.records.example import decode
 from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import read_manifest
 from tfmm.records.tfrecord import read_records
 
 SIGNATURE = "encode_item"
 FACTS = "assets.extra/encoder.json"
-_FIELDS = {"image": "image", "text": "title"}
+# The encoder's inputs, and where an item record keeps them.
+_FIELDS = {"image_bytes": "image", "title": "title"}
+# A batch of Beam's is this many calls of the encoder; two run at a time.
+_CALLS, _CALLS_AT_A_TIME = 8, 2
 _ABSENT, _UNREADABLE = "absent", "unreadable"
 
-Item = tuple[int, dict[str, bytes]]
 Facts = Mapping[str, Mapping[str, Any]]
 
 
@@ -72,8 +75,9 @@ def run(
             pipeline
             | "Shards" >> beam.Create(shards)
             | "Spread" >> beam.Reshuffle()
-            | "Batches" >> beam.FlatMap(_batches, tuple(facts), batch_size)
-            | "Encode" >> RunInference(EncodeItems(encoder, facts).with_no_batching())
+            | "Batches" >> beam.FlatMap(_batches, _CALLS * batch_size)
+            | "Encode"
+            >> RunInference(EncodeItems(encoder, facts, batch_size).with_no_batching())
             | "Write" >> beam.Map(write_block, blocks)
         )
         found = common.finished(pipeline)
@@ -91,20 +95,22 @@ def run(
     return read_manifest(output)
 
 
-class EncodeItems(ModelHandler[Sequence[Item], Block, Any]):
-    """Runs `encode_item` on batches that are ready-made.
+class EncodeItems(ModelHandler[Sequence[bytes], Block, Any]):
+    """Runs `encode_item` on batches of item records that are ready-made.
 
     Beam's own TensorFlow handlers need tensorflow_hub and cannot open a SavedModel
     under Keras 3.
 
     Args:
         folder: The SavedModel.
-        facts: Per modality, its `input`, `vector` and `present` tensors' names.
+        facts: Per modality, the names of its `inputs`, and of its `vector` and
+            `present` tensors.
+        batch_size: Items per call of the encoder.
     """
 
-    def __init__(self, folder: str, facts: Facts) -> None:
+    def __init__(self, folder: str, facts: Facts, batch_size: int) -> None:
         super().__init__()
-        self._folder, self._facts = folder, facts
+        self._folder, self._facts, self._batch_size = folder, facts, batch_size
 
     def load_model(self) -> Any:
         """Opens the SavedModel; once per worker."""
@@ -115,49 +121,88 @@ class EncodeItems(ModelHandler[Sequence[Item], Block, Any]):
 
     def run_inference(
         self,
-        batch: Sequence[Item],
+        batch: Sequence[bytes],
         model: Any,
         inference_args: dict[str, Any] | None = None,
     ) -> Iterable[Block]:
-        """Encodes one batch and counts what had no vector, and why."""
-        import tensorflow as tf
+        """Encodes records, two calls of the encoder at a time, in their order.
 
-        media = {name: [fields[name] for _, fields in batch] for name in self._facts}
-        found = model.signatures[SIGNATURE](
-            **{
-                fact["input"]: tf.constant(media[name], tf.string)
-                for name, fact in self._facts.items()
-            }
-        )
-        tables = {}
-        for name, fact in self._facts.items():
-            table = quantise(found[fact["vector"]].numpy())
-            present = table.present & found[fact["present"]].numpy()
-            tables[name] = VectorTable(
-                np.where(present[:, None], table.codes, np.int8(0)),
-                np.where(present, table.inverse_norm, np.float32(0)),
-                present,
-            )
-            _count_modality(name, media[name], present)
-        common.count("items:read", len(batch))
-        anything = np.any([table.present for table in tables.values()], axis=0)
-        common.count("items:dropped:no_media", int((~anything).sum()))
-        yield Block(np.array([row for row, _ in batch]), tables)
+        While one call decodes pictures on one core another's tower uses the rest.
+        """
+        starts = range(0, len(batch), self._batch_size)
+        parts = [batch[start : start + self._batch_size] for start in starts]
+        with ThreadPoolExecutor(_CALLS_AT_A_TIME) as pool:
+            encoded = pool.map(lambda part: _encode(part, model, self._facts), parts)
+            for rows, given, tables in encoded:
+                _count(given, tables, self._facts)
+                yield Block(rows, tables)
 
-    def get_num_bytes(self, batch: Sequence[Item]) -> int:
-        """Size of the media, for Beam's metrics."""
-        return sum(len(data) for _, fields in batch for data in fields.values())
+    def get_num_bytes(self, batch: Sequence[bytes]) -> int:
+        """Size of the records, for Beam's metrics."""
+        return sum(map(len, batch))
 
     def get_metrics_namespace(self) -> str:
         """Where Beam puts its own metrics of the inference."""
         return "tfmm_encode_items"
 
 
-def _count_modality(name: str, media: Sequence[bytes], present: np.ndarray) -> None:
-    given = np.array([bool(data) for data in media])
-    common.count(f"{name}:read", len(media))
-    common.count(f"{name}:dropped:{_ABSENT}", int((~given).sum()))
-    common.count(f"{name}:dropped:{_UNREADABLE}", int((given & ~present).sum()))
+def _inputs(facts: Facts) -> list[str]:
+    """The encoder's inputs, each once."""
+    return list(
+        dict.fromkeys(name for fact in facts.values() for name in fact["inputs"])
+    )
+
+
+def _parse(records: Sequence[bytes], inputs: Sequence[str]) -> tuple[np.ndarray, Any]:
+    """Catalog rows int64 `[B]`, and the encoder's inputs, string `[B]` each."""
+    import tensorflow as tf
+
+    features = {"row": tf.io.FixedLenFeature([], tf.int64)}
+    for name in inputs:
+        features[_FIELDS[name]] = tf.io.FixedLenFeature([], tf.string, "")
+    found = tf.io.parse_example(tf.constant(records, tf.string), features)
+    return found["row"].numpy(), {name: found[_FIELDS[name]] for name in inputs}
+
+
+def _given(media: Any) -> np.ndarray:
+    """Which strings of a tensor are not empty, bool `[B]`."""
+    import tensorflow as tf
+
+    return tf.strings.length(media).numpy() > 0
+
+
+def _encode(
+    records: Sequence[bytes], model: Any, facts: Facts
+) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, VectorTable]]:
+    """Rows, which inputs are given, and quantised vectors per modality."""
+    rows, media = _parse(records, _inputs(facts))
+    found = model.signatures[SIGNATURE](**media)
+    given = {name: _given(data) for name, data in media.items()}
+    tables = {}
+    for name, fact in facts.items():
+        table = quantise(found[fact["vector"]].numpy())
+        present = table.present & found[fact["present"]].numpy()
+        tables[name] = VectorTable(
+            np.where(present[:, None], table.codes, np.int8(0)),
+            np.where(present, table.inverse_norm, np.float32(0)),
+            present,
+        )
+    return rows, given, tables
+
+
+def _count(
+    given: Mapping[str, np.ndarray], tables: Mapping[str, VectorTable], facts: Facts
+) -> None:
+    """Counts items without a vector; those without any of its media apart."""
+    for name, table in tables.items():
+        media = np.any([given[part] for part in facts[name]["inputs"]], axis=0)
+        common.count(f"{name}:read", len(media))
+        common.count(f"{name}:dropped:{_ABSENT}", int((~media).sum()))
+        unreadable = media & ~table.present
+        common.count(f"{name}:dropped:{_UNREADABLE}", int(unreadable.sum()))
+    anything = np.any([table.present for table in tables.values()], axis=0)
+    common.count("items:read", len(anything))
+    common.count("items:dropped:no_media", int((~anything).sum()))
 
 
 def _encoder_facts(folder: str) -> dict[str, dict[str, Any]]:
@@ -170,24 +215,11 @@ def _encoder_facts(folder: str) -> dict[str, dict[str, Any]]:
     return json.loads(path.read_text(encoding="utf-8"))["modalities"]
 
 
-def _batches(
-    path: str, modalities: Sequence[str], batch_size: int
-) -> Iterator[list[Item]]:
-    """The items of a shard, in its order, a batch at a time."""
-    batch: list[Item] = []
-    for record in read_records(path):
-        features = decode(record)
-        media = {name: _only(features.get(_FIELDS[name])) for name in modalities}
-        batch.append((int(features["row"][0]), media))
-        if len(batch) == batch_size:
-            yield batch
-            batch = []
-    if batch:
+def _batches(path: str, batch_size: int) -> Iterator[list[bytes]]:
+    """The records of a shard, in its order, a batch at a time."""
+    records = iter(read_records(path))
+    while batch := list(islice(records, batch_size)):
         yield batch
-
-
-def _only(values: Sequence[bytes] | None) -> bytes:
-    return values[0] if values else b""
 
 
 def _arguments() -> Any:

@@ -1,6 +1,6 @@
 """Turns the catalogue's pictures and titles into item records."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from tfmm.records.tfrecord import write_records
 from tfmm.schema import Schema
 
 KIND = "items"
+_FEATURES = "features:"
 
 
 def run(
@@ -26,8 +27,9 @@ def run(
 ) -> dict[str, Any]:
     """Writes item records; returns their manifest.
 
-    An item whose picture cannot be used keeps its title; the picture becomes a dead
-    letter. Of a repeated item id the first row counts.
+    An item whose picture cannot be used keeps its title and its further pictures; the
+    picture becomes a dead letter. Of a repeated item id the first row counts, of
+    equal pictures or titles of one item the first too.
 
     Args:
         schema: Path of the schema file.
@@ -69,6 +71,8 @@ def run(
             counts=common.table_counts(found, "items"),
             pictures=common.table_counts(found, "pictures"),
             titles=common.table_counts(found, "titles"),
+            more_pictures=common.table_counts(found, "more_pictures"),
+            more_titles=common.table_counts(found, "more_titles"),
             index=stamp,
             image_size=shop.media.image_size,
         )
@@ -77,7 +81,7 @@ def run(
 
 def _roles(schema: Schema) -> list[str]:
     assert schema.items is not None
-    return [role for role in ("id", "title", "image") if role in schema.items.columns()]
+    return [role for role in schema.items.columns() if not role.startswith(_FEATURES)]
 
 
 class _Normalise(WithMedia):
@@ -105,6 +109,8 @@ class _Normalise(WithMedia):
         for place, made in enumerate(pictures):
             if made.reason not in ("", "absent"):
                 yield self.letter(int(source[place]), self._column, made.reason)
+        more_pictures = yield from self._more_pictures(table, pictures)
+        equivalent = self._optional(table, "equivalent")
         made_table = pa.table(
             {
                 "row": rows,
@@ -113,15 +119,68 @@ class _Normalise(WithMedia):
                 "title": pa.array(titles, pa.string()),
                 "image": pa.array([made.jpeg for made in pictures], pa.binary()),
                 "digest": pa.array([made.digest for made in pictures], pa.binary()),
+                "more_titles": pa.array(
+                    self._more_titles(table, titles), pa.list_(pa.string())
+                ),
+                "more_images": pa.array(more_pictures, pa.list_(pa.binary())),
+                "equivalent": pa.array([text or "" for text in equivalent]),
             }
         )
         for shard, part in common.by_shard(made_table, rows, common.SHARDS):
             yield shard, common.to_bytes(part)
 
+    def _more_titles(self, table: pa.Table, titles: list[str]) -> list[list[str]]:
+        """Per row the titles in other languages, each once."""
+        result = []
+        for title, given in zip(titles, _lists(table, "more_titles_"), strict=True):
+            kept = {title: None}
+            for _, text in given:
+                clean = media.title(text)
+                reason = "empty" if not clean else "repeated" if clean in kept else ""
+                common.count("more_titles:read")
+                common.count(f"more_titles:dropped:{reason}", bool(reason))
+                kept[clean] = None
+            result.append([text for text in kept if text and text != title])
+        return result
+
+    def _more_pictures(
+        self, table: pa.Table, pictures: list[media.Picture]
+    ) -> Generator[Any, None, list[list[bytes]]]:
+        """Per row the further pictures, each once; yields dead letters of the bad."""
+        result = []
+        lists = _lists(table, "more_images_")
+        for source, first, given in zip(
+            table["source"].to_pylist(), pictures, lists, strict=True
+        ):
+            kept: dict[bytes, bytes] = {}
+            for role, value in given:
+                made = self.picture(value)
+                repeated = made.digest in kept or made.digest == first.digest
+                reason = made.reason or ("repeated" if repeated else "")
+                common.count("more_pictures:read")
+                common.count(f"more_pictures:dropped:{reason}", bool(reason))
+                if made.reason not in ("", "absent"):
+                    column = self._table.columns()[role][0]
+                    yield self.letter(source, column, made.reason)
+                if not reason:
+                    kept[made.digest] = made.jpeg
+            result.append(list(kept.values()))
+        return result
+
     def _optional(self, table: pa.Table, role: str) -> list[Any]:
         if role not in table.column_names:
             return [None] * table.num_rows
         return table[role].to_pylist()
+
+
+def _lists(table: pa.Table, prefix: str) -> list[list[tuple[str, Any]]]:
+    """Per row the values of all list columns of a role, each with its column's role."""
+    found: list[list[tuple[str, Any]]] = [[] for _ in range(table.num_rows)]
+    for role in table.column_names:
+        if role.startswith(prefix):
+            for own, values in zip(found, table[role].to_pylist(), strict=True):
+                own += [(role, value) for value in values or ()]
+    return found
 
 
 class _WriteShard(beam.DoFn):
@@ -155,6 +214,9 @@ def _record(item: dict[str, Any]) -> bytes:
             "title": [item["title"].encode()],
             "image": [item["image"]],
             "image_hash": [item["digest"]],
+            "more_titles": [text.encode() for text in item["more_titles"]],
+            "more_images": item["more_images"],
+            "equivalent": [item["equivalent"].encode()],
         }
     )
 

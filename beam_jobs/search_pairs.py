@@ -1,198 +1,178 @@
-"""Turns searches that ended in a purchase into pair records for SCL."""
+"""Turns searches, clicks and items into pair records for SCL."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from beam_jobs import common
-from beam_jobs.kernels import media, timelines
-from beam_jobs.media_rows import WithMedia
+from beam_jobs.item_facts import ReadItemFacts
+from beam_jobs.kernels import timelines
+from beam_jobs.pair_rows import (
+    PairsOfItems,
+    PairsOfSearches,
+    WriteShard,
+    source_counts,
+)
+from beam_jobs.split_check import PARTS, refuse_late_searches
 from tfmm import tables
 from tfmm.errors import TfmmError
-from tfmm.records.example import encode
 from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import read_manifest, write_manifest, writing
-from tfmm.records.tfrecord import write_records
+from tfmm.records.sources import QUERIES, check_sources, describe
 from tfmm.schema import GlobalTime, Schema
 
 KIND = "pairs"
-_TEST_SHARDS = 1
+ITEM_TEST_SHARE = 0.05
+_WHAT = ("pairs", *QUERIES)
 
 
 def run(
-    schema: str, index: str, output: str, pipeline_args: Sequence[str] = ()
+    schema: str,
+    index: str,
+    output: str,
+    items: str | None = None,
+    sources: Sequence[str] = ("search",),
+    item_test_share: float = ITEM_TEST_SHARE,
+    pipeline_args: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Writes `train` and `test` pair records; returns their manifest.
 
     Pairs obey the split rule: with `global_time`, searches after the end of training
-    are the test; with `per_user_last_fraction`, the last fraction of all searches.
+    are the test; with `per_user_last_fraction`, the last fraction of all searches. A
+    `part` that the searches supply goes before the rule, and must not break it.
 
     Args:
         schema: Path of the schema file.
         index: Folder of the item index.
         output: Folder of the pair records.
+        items: Folder of the item records; needed for `clicked` and `item`.
+        sources: Where pairs come from; see `tfmm.records.sources.check_sources`.
+        item_test_share: Share of the pairs of items with themselves that is kept for
+            the test, chosen by the items' groups.
         pipeline_args: Flags for Beam.
+
+    Raises:
+        TfmmError: If the schema or the arguments lack what a source needs, or a
+            supplied training part has searches of the test's time.
     """
     shop = Schema.from_yaml(schema)
-    if shop.searches is None:
-        raise TfmmError(
-            f"`{schema}` has no `searches`, so there are no pairs to train towers on. "
-            "Add the table, or bring vectors of your own: Catalog.from_vectors."
-        )
-    stamp = ItemIndex.open(index).stamp()
+    chosen = _checked(shop, schema, items, sources)
+    opened = ItemIndex.open(index)
     first_test = _first_test(shop)
+    if shop.searches is not None and shop.searches.part:
+        refuse_late_searches(shop, first_test)
     with writing(output) as tmp:
-        for part in ("train", "test"):
+        for part in PARTS:
             (tmp / part).mkdir()
         pipeline = beam.Pipeline(options=common.options(pipeline_args))
-        read = pipeline | common.ReadTable(shop, "searches")
-        made = read.chunks | "Pairs" >> beam.ParDo(
-            _Pairs(shop, index, first_test)
-        ).with_outputs(common.DEAD, main="rows")
+        facts = None
+        if items is not None and set(chosen) != {"search"}:
+            facts = pipeline | ReadItemFacts(items, opened)
+        found_pairs, letters = [], []
+        if shop.searches is not None and set(chosen) != {"item"}:
+            read = pipeline | common.ReadTable(shop, "searches")
+            side = [] if facts is None else [beam.pvalue.AsSingleton(facts)]
+            made = read.chunks | "Pairs" >> beam.ParDo(
+                PairsOfSearches(shop, index, first_test, chosen), *side
+            ).with_outputs(common.DEAD, main="rows")
+            found_pairs.append(made.rows)
+            letters += [read[common.DEAD], made[common.DEAD]]
+        if "item" in chosen:
+            own = facts | "Items" >> beam.ParDo(PairsOfItems(item_test_share))
+            found_pairs.append(own)
         _ = (
-            made.rows
+            found_pairs
+            | "All pairs" >> beam.Flatten()
             | "By shard" >> beam.GroupByKey()
-            | "Write" >> beam.ParDo(_WriteShard(str(tmp)))
+            | "Write" >> beam.ParDo(WriteShard(str(tmp)))
         )
-        letters = (read[common.DEAD], made[common.DEAD])
-        _ = letters | "Letters" >> beam.Flatten() | common.WriteDeadLetters(tmp)
+        if letters:
+            _ = letters | "Letters" >> beam.Flatten() | common.WriteDeadLetters(tmp)
         found = common.finished(pipeline)
-        for part in ("train", "test"):
-            write_manifest(
-                tmp / part,
-                kind=KIND,
-                counts={"written": found.get(f"pairs:{part}", 0)},
-                index=stamp,
-            )
-        write_manifest(
-            tmp,
-            kind="pair_sets",
-            counts=common.table_counts(found, "searches"),
-            pictures=common.table_counts(found, "pictures"),
-            parts={part: found.get(f"pairs:{part}", 0) for part in ("train", "test")},
-            sources={
-                name: found.get(f"source:{name}", 0) for name in ("image", "text")
-            },
-            first_test=first_test,
-            index=stamp,
-        )
+        _write_manifests(tmp, found, chosen, first_test, opened)
     return read_manifest(output)
+
+
+def _checked(
+    shop: Schema, path: str, items: str | None, sources: Sequence[str]
+) -> tuple[str, ...]:
+    """The sources, if the schema and the arguments have what they need."""
+    chosen = check_sources(sources)
+    table = shop.searches
+    if table is None and set(chosen) != {"item"}:
+        raise TfmmError(
+            f"`{path}` has no `searches`, so there are no pairs to train towers on. "
+            "Add the table, train on the items alone (sources: item), or bring "
+            "vectors of your own: Catalog.from_vectors."
+        )
+    for source, has, roles in (
+        ("search", table and (table.query_text or table.query_image), "a query column"),
+        ("clicked", table and table.clicked, "a `clicked` column"),
+    ):
+        if source in chosen and not has:
+            raise TfmmError(
+                f"Pairs of the source `{source}` need {roles} in `searches`. Received: "
+                f"`{path}` without one. Name the column, or leave the source out."
+            )
+    if items is None and set(chosen) != {"search"}:
+        raise TfmmError(
+            f"Pairs of clicks and items need to know the items. Received: sources "
+            f"{', '.join(chosen)}, and no `items`. Pass the folder that `item_media` "
+            "wrote."
+        )
+    return chosen
+
+
+def _write_manifests(
+    folder: Path,
+    found: dict[str, int],
+    sources: Sequence[str],
+    first_test: int,
+    index: ItemIndex,
+) -> None:
+    counted = {part: source_counts(found, part, sources) for part in PARTS}
+    for part, counts in counted.items():
+        write_manifest(
+            folder / part,
+            kind=KIND,
+            counts={"written": _pairs(counts)},
+            sources=counts,
+            first_test=first_test,
+            index=index.stamp(),
+        )
+    write_manifest(
+        folder,
+        kind="pair_sets",
+        counts=common.table_counts(found, "searches"),
+        pictures=common.table_counts(found, "pictures"),
+        clicked=common.table_counts(found, "clicked"),
+        items=common.table_counts(found, "items"),
+        parts={part: _pairs(counts) for part, counts in counted.items()},
+        sources={
+            name: {what: sum(x[name][what] for x in counted.values()) for what in _WHAT}
+            for name in sources
+        },
+        first_test=first_test,
+        index=index.stamp(),
+    )
+
+
+def _pairs(counts: dict[str, dict[str, int]]) -> int:
+    return sum(found["pairs"] for found in counts.values())
 
 
 def _first_test(schema: Schema) -> int:
     """The first moment, in microseconds, whose searches are test pairs."""
     if isinstance(schema.split, GlobalTime):
         return timelines.first_known(schema.split)
-    assert schema.searches is not None
-    read = tables.times(schema.searches, schema.folder, schema.time_unit)
+    table = schema.searches
+    read = tables.times(table, schema.folder, schema.time_unit) if table else ()
     times = np.sort(np.concatenate([np.zeros(0, np.int64), *read]))
     known = np.floor(round((1 - schema.split.test_fraction) * len(times), 9))
     return int(times[int(known)]) if known < len(times) else np.iinfo(np.int64).max
-
-
-class _Pairs(WithMedia):
-    """Chunks of searches -> ((part, shard), pairs as a record holds them)."""
-
-    def __init__(self, schema: Schema, index: str, first_test: int) -> None:
-        super().__init__(schema, "searches", index)
-        assert schema.searches is not None
-        self._first_test = first_test
-        self._column = schema.searches.query_image or schema.searches.query_text or ""
-
-    def process(self, chunk: bytes) -> Iterator[Any]:
-        table, letters = self.known(common.to_table(chunk), "bought")
-        yield from letters
-        kept, rows = [], self.index.rows_of(table["bought"]).tolist()
-        for row, search in zip(rows, table.to_pylist(), strict=True):
-            text = media.title(search.get("query_text"))
-            image = self._image(search.get("query_image"))
-            common.count("source:image", bool(image.jpeg))
-            common.count("source:text", bool(text))
-            if image.reason not in ("", "absent") or not (text or image.jpeg):
-                reason = "no_query" if image.reason in ("", "absent") else image.reason
-                yield self.letter(search["source"], self._column, reason)
-            if not (text or image.jpeg):
-                common.count("searches:dropped:no_query")
-                continue
-            kept.append(
-                {
-                    "source": search["source"],
-                    "time": search["time"],
-                    "query_text": text,
-                    "query_image": image.jpeg,
-                    "item": row,
-                    "negatives": self._negatives(search.get("clicked"), row),
-                }
-            )
-        if not kept:
-            return
-        pairs = pa.Table.from_pylist(kept, _SCHEMA)
-        test = pc.greater_equal(pairs["time"], self._first_test)
-        for part, chosen in (("train", pc.invert(test)), ("test", test)):
-            rows_of_part = pairs.filter(chosen)
-            common.count(f"pairs:{part}", rows_of_part.num_rows)
-            source = rows_of_part["source"].to_numpy()
-            shards = common.SHARDS if part == "train" else _TEST_SHARDS
-            for shard, group in common.by_shard(rows_of_part, source, shards):
-                yield (
-                    f"{part}/pairs-{shard:05d}-of-{shards:05d}",
-                    common.to_bytes(group),
-                )
-
-    def _image(self, value: bytes | str | None) -> media.Picture:
-        made = self.picture(value)
-        if made.reason != "absent":
-            common.count("pictures:read")
-            common.count(f"pictures:dropped:{made.reason}", bool(made.reason))
-        return made
-
-    def _negatives(self, clicked: Sequence[str] | None, bought: int) -> list[int]:
-        if not clicked:
-            return []
-        rows = self.index.rows_of([item for item in clicked if item]).tolist()
-        return sorted({row for row in rows if row > 1 and row != bought})
-
-
-_SCHEMA = pa.schema(
-    {
-        "source": pa.int64(),
-        "time": pa.int64(),
-        "query_text": pa.string(),
-        "query_image": pa.binary(),
-        "item": pa.int64(),
-        "negatives": pa.list_(pa.int64()),
-    }
-)
-
-
-class _WriteShard(beam.DoFn):
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
-
-    def process(self, group: tuple[str, Iterable[bytes]]) -> Iterator[None]:
-        name, chunks = group
-        table = common.joined(chunks)
-        assert table is not None
-        pairs = table.sort_by([("source", "ascending")]).to_pylist()
-        write_records(Path(self._folder) / f"{name}.tfrecord", map(_record, pairs))
-        yield None
-
-
-def _record(pair: dict[str, Any]) -> bytes:
-    return encode(
-        {
-            "query_text": [pair["query_text"].encode()],
-            "query_image": [pair["query_image"]],
-            "item": np.array([pair["item"]]),
-            "negatives": np.array(pair["negatives"], np.int64),
-            "time": np.array([pair["time"]]),
-        }
-    )
 
 
 def _arguments() -> Any:
@@ -200,8 +180,24 @@ def _arguments() -> Any:
     arguments.add_argument("--schema", required=True, help="the schema file")
     arguments.add_argument("--index", required=True, help="folder of the item index")
     arguments.add_argument("--output", required=True, help="folder of the records")
+    arguments.add_argument("--items", help="folder of the item records")
+    arguments.add_argument(
+        "--sources", nargs="+", default=["search"], help="where pairs come from"
+    )
+    arguments.add_argument(
+        "--item_test_share",
+        type=float,
+        default=ITEM_TEST_SHARE,
+        help="share of the pairs of items with themselves kept for the test",
+    )
     return arguments
 
 
+def _run_and_tell(**arguments: Any) -> dict[str, Any]:
+    manifest = run(**arguments)
+    print(describe(manifest["sources"]))
+    return manifest
+
+
 if __name__ == "__main__":
-    common.main(_arguments(), run)
+    common.main(_arguments(), _run_and_tell)

@@ -16,6 +16,8 @@ EXPECTED = {
     "time": "timestamps, ISO texts, or numbers in the schema's time_unit",
     "ids": "lists of ids, or ids joined by |",
     "media": "bytes, or paths as text",
+    "medias": "lists of bytes or of paths, or paths joined by |",
+    "texts": "lists of texts, or one text",
 }
 _UNIT_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _YEAR_9999 = 253_402_300_800_000_000
@@ -94,14 +96,31 @@ def _without(pattern: str, text: pa.Array) -> pa.Array:
 def _ids(raw: pa.Array) -> pa.Array:
     """Lists of ids; what is no id is null in its list."""
     if not pa.types.is_nested(raw.type):
-        text = _text(raw)
-        lists = pc.split_pattern(text, "|")
-    else:
-        lists = pc.cast(raw, pa.list_(pa.string()))
+        return _lists(pc.split_pattern(_text(raw), "|"), _id)
+    return _lists(pc.cast(raw, pa.list_(pa.string())), _id)
+
+
+def _medias(raw: pa.Array) -> pa.Array:
+    """Lists of pictures; what is no picture's place is null in its list."""
+    if pa.types.is_nested(raw.type) or _holds_bytes(raw.type):
+        return _lists(raw, _media)
+    return _lists(pc.split_pattern(_text(raw), "|"), _media)
+
+
+def _texts(raw: pa.Array) -> pa.Array:
+    """Lists of texts; what is no text is null in its list."""
+    return _lists(raw, _text)
+
+
+def _lists(lists: pa.Array, convert_values: Callable[[Any], Any]) -> pa.Array:
+    """Lists of converted values; a value that is no list is one of its own."""
+    if not pa.types.is_nested(lists.type):
+        offsets = pa.array(np.arange(len(lists) + 1), pa.int32())
+        lists = pa.ListArray.from_arrays(offsets, lists, mask=lists.is_null())
     # Flattening skips what lies below null lists, so offsets are counted anew.
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
     offsets = pa.array(np.r_[0, np.cumsum(lengths)], pa.int32())
-    made = pa.ListArray.from_arrays(offsets, _id(pc.list_flatten(lists)))
+    made = pa.ListArray.from_arrays(offsets, convert_values(pc.list_flatten(lists)))
     return pc.if_else(lists.is_valid(), made, pa.scalar(None, made.type))
 
 
@@ -214,6 +233,8 @@ TYPES = {
     "time": pa.int64(),
     "ids": pa.list_(pa.string()),
     "media": pa.string(),
+    "medias": pa.list_(pa.string()),
+    "texts": pa.list_(pa.string()),
 }
 _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "id": _id,
@@ -223,4 +244,6 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "label": _label,
     "ids": _ids,
     "media": _media,
+    "medias": _medias,
+    "texts": _texts,
 }

@@ -1,9 +1,10 @@
 """Reads a shop's tables in chunks, every column under the name of its role.
 
 Types by role: `id`, `text` and `category` become strings, `number` float64, `time`
-int64 microseconds, `ids` lists of strings, `media` stays bytes or text (a path or URI).
-An event's type and a categorical feature are categories: like ids, they have no control
-characters; empty, they are missing.
+int64 microseconds, `ids` and `texts` lists of strings, `media` stays bytes or text (a
+path or URI) and `medias` lists of them.
+An event's type, a supplied part and a categorical feature are categories: like ids,
+they have no control characters; empty, they are missing.
 A value that cannot be read makes its row a dead letter; a column in which nothing can
 be read, a missing column or an unreadable file is an error.
 """
@@ -152,7 +153,7 @@ def _kind(role: str, declared: str) -> str:
     """The kind of a role's values: what the schema declares, made exact."""
     if role.startswith("label:"):
         return "label"
-    if declared == "text" and (role == "type" or ":" in role):
+    if declared == "text" and (role in ("type", "part") or ":" in role):
         return "category"
     return declared
 

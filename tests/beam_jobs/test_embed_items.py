@@ -193,6 +193,30 @@ def test_no_media_at_all(shop, tmp_path):
         _run(folder, tmp_path / "catalog", items=str(tmp_path / "items"))
 
 
+def test_fused_vectors(shop, tmp_path):
+    folder, encoders = shop
+    fusion = tfmm.encoders.fusion(*encoders.values(), dimension=5)
+    tfmm.encoders.save_item_encoder(tmp_path / "encoder", **encoders, fusion=fusion)
+    encoder = str(tmp_path / "encoder")
+    manifest = _run(folder, tmp_path / "catalog", encoder=encoder)
+    # Only item 9 has nothing at all; the broken picture 7 has a title.
+    assert manifest["counts"]["modalities"]["fused"] == {
+        "read": 16,
+        "written": 15,
+        "dropped": {"absent": 1},
+    }
+    catalog = Catalog.open(tmp_path / "catalog")
+    present = np.flatnonzero(catalog.modalities["fused"].present) - 2
+    assert present.tolist() == [n for n in range(16) if n != 9]
+    picture, title = _media(0)
+    parts = [
+        encoders["image"].tower(encoders["image"].preprocess(tf.constant([picture]))),
+        encoders["text"].tower(encoders["text"].preprocess(tf.constant([title]))),
+    ]
+    expected = fusion.tower([*parts, tf.constant([True]), tf.constant([True])])
+    np.testing.assert_allclose(catalog.vectors("fused")[[2]], expected, atol=0.01)
+
+
 def test_batch_size_must_be_positive(shop, tmp_path):
     with pytest.raises(TfmmError, match="Received: 0"):
         _run(shop[0], tmp_path / "catalog", batch_size=0)

@@ -97,6 +97,59 @@ def test_pictures_by_path(tmp_path):
     assert hashes[b"a"] == hashes[b"c"] and len(hashes[b"a"]) == 16
 
 
+def test_further_pictures_and_titles(tmp_path):
+    other = encoded(noise((24, 20)))
+    items = {
+        "id": ["a", "b", "c"],
+        "title": ["Red shoe", "", "Hat"],
+        "image": pa.array([GOOD, b"broken", None], pa.binary()),
+        "views": pa.array(
+            [[other, b"broken", GOOD, other], [other], None], pa.list_(pa.binary())
+        ),
+        "back": pa.array([None, GOOD, None], pa.binary()),
+        "titles": [["Roter Schuh", " red shoe", "Roter  Schuh"], None, ["", None]],
+        "french": ["Chaussure | rouge", "Chapeau", None],
+        "style": ["s1", "s1", None],
+    }
+    manifest, records, letters = build(
+        tmp_path,
+        items,
+        title="title",
+        image="image",
+        more_images=["views", "back"],
+        more_titles=["titles", "french"],
+        equivalent="style",
+    )
+    found = {record["item_id"][0]: record for record in records}
+    a, b, c = (found[name] for name in (b"a", b"b", b"c"))
+    titles = [b"Roter Schuh", b"red shoe", b"Chaussure | rouge"]
+    assert a["more_titles"] == titles and b["more_titles"] == [b"Chapeau"]
+    assert c["more_titles"] == [] and c["more_images"] == []
+    # The item's own picture and one that repeats are left out; a bad one loses nothing.
+    assert len(a["more_images"]) == 1 and a["more_images"][0] == b["more_images"][0]
+    assert b["more_images"][1] == a["image"][0] and b["image"] == [b""]
+    assert [x["equivalent"] for x in (a, b, c)] == [[b"s1"], [b"s1"], [b""]]
+    assert letters == [
+        ("items.parquet", 0, "views", "not_a_picture"),
+        ("items.parquet", 1, "image", "not_a_picture"),
+    ]
+    assert manifest["counts"] == {"read": 3, "written": 3, "dropped": {}}
+    dropped = {"not_a_picture": 1, "repeated": 2}
+    expected = {"read": 6, "written": 3, "dropped": dropped}
+    assert manifest["more_pictures"] == expected
+    dropped = {"empty": 2, "repeated": 1}
+    assert manifest["more_titles"] == {"read": 7, "written": 4, "dropped": dropped}
+
+
+def test_further_pictures_by_paths_in_one_text(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(GOOD)
+    (tmp_path / "b.jpg").write_bytes(encoded(noise((24, 20))))
+    items = {"id": ["a"], "paths": ["a.jpg|b.jpg|absent.jpg"]}
+    _, records, letters = build(tmp_path, items, more_images="paths")
+    assert len(records[0]["more_images"]) == 2 and records[0]["image"] == [b""]
+    assert letters == [("items.parquet", 0, "paths", "unreadable_path")]
+
+
 def test_a_schema_without_items(tmp_path):
     schema = shop.write(tmp_path, {}, items=None)
     with pytest.raises(TfmmError, match=r"no `items`.*from_vectors"):

@@ -28,6 +28,9 @@ def test_pairs_by_hand(hand_made):
             "item": [2],
             "negatives": [3, 4],
             "time": [120_000_000],
+            "source": [0],
+            "query_item": [0],
+            "positives": [],
         }
     ]
     assert [(r["query_text"], r["item"], r["negatives"]) for r in test] == [
@@ -65,7 +68,7 @@ def test_searches_that_are_left_out_are_counted(tmp_path):
     found = {(bool(r["query_image"][0]), r["query_text"][0]) for r in records}
     assert found == {(True, b"x"), (False, b"words")}
     assert [r["negatives"] for r in records] == [[], []]
-    assert manifest["sources"] == {"image": 1, "text": 2}
+    assert manifest["sources"] == {"search": {"pairs": 2, "image": 1, "text": 2}}
 
 
 def test_the_last_fraction_of_all_searches_is_the_test(tmp_path):

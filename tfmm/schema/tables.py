@@ -9,6 +9,7 @@ from tfmm.schema.part import Part
 
 Kind = Literal["categorical", "numeric"]
 Files = str | list[str]
+Columns = str | list[str]
 
 
 class Table(Part):
@@ -34,6 +35,12 @@ class Items(Table):
         title: Column of the title.
         image: Column of pictures: encoded bytes, or paths or URIs.
         image_root: Folder that relative paths start from.
+        more_titles: Column or columns of the title in other languages, each a text or
+            a list of texts.
+        more_images: Column or columns of further pictures, each one picture or a list
+            of them; paths may be joined by `|`.
+        equivalent: Column of which equal values mean the same product to a shopper:
+            such items never count as wrong answers to each other's queries.
         features: Further columns as features.
     """
 
@@ -41,6 +48,9 @@ class Items(Table):
     title: str | None = None
     image: str | None = None
     image_root: str | None = None
+    more_titles: Columns = []
+    more_images: Columns = []
+    equivalent: str | None = None
     features: dict[str, Kind] = {}
 
     def columns(self) -> dict[str, tuple[str, str, bool]]:
@@ -49,6 +59,10 @@ class Items(Table):
             found["title"] = (self.title, "text", False)
         if self.image:
             found["image"] = (self.image, "media", False)
+        found |= _numbered("more_titles", self.more_titles, "texts")
+        found |= _numbered("more_images", self.more_images, "medias")
+        if self.equivalent:
+            found["equivalent"] = (self.equivalent, "text", False)
         return found | _features("features", self.features)
 
 
@@ -120,7 +134,7 @@ class Events(Table):
 
 
 class Searches(Table):
-    """Searches that ended in a purchase: one row a search.
+    """Searches that ended in a purchase: one row a bought item.
 
     Args:
         time: Column of the moment.
@@ -130,6 +144,10 @@ class Searches(Table):
         image_root: Folder that relative paths start from.
         clicked: Column of the items clicked and not bought: a list, or text joined
             by `|`.
+        search: Column of the search's id, where one search may end in several
+            purchases: what was bought in the same search is never a wrong answer.
+        part: Column of a split that is given: `train` or `test`. A training search of
+            the split rule's test time stops the job.
     """
 
     time: str
@@ -138,6 +156,8 @@ class Searches(Table):
     query_image: str | None = None
     image_root: str | None = None
     clicked: str | None = None
+    search: str | None = None
+    part: str | None = None
 
     def columns(self) -> dict[str, tuple[str, str, bool]]:
         found = {
@@ -150,12 +170,16 @@ class Searches(Table):
             found["query_image"] = (self.query_image, "media", False)
         if self.clicked:
             found["clicked"] = (self.clicked, "ids", False)
+        if self.search:
+            found["search"] = (self.search, "text", False)
+        if self.part:
+            found["part"] = (self.part, "text", True)
         return found
 
     @pydantic.model_validator(mode="after")
     def _has_a_query(self) -> "Searches":
-        if not (self.query_text or self.query_image):
-            raise ValueError("needs `query_text`, `query_image` or both")
+        if not (self.query_text or self.query_image or self.clicked):
+            raise ValueError("needs `query_text`, `query_image` or `clicked`")
         return self
 
 
@@ -167,6 +191,14 @@ class Users(Table):
 
     def columns(self) -> dict[str, tuple[str, str, bool]]:
         return {"id": (self.id, "id", True)} | _features("features", self.features)
+
+
+def _numbered(
+    role: str, columns: Columns, kind: str
+) -> dict[str, tuple[str, str, bool]]:
+    """One role for each of several columns."""
+    names = [columns] if isinstance(columns, str) else columns
+    return {f"{role}_{i}": (name, kind, False) for i, name in enumerate(names)}
 
 
 def _features(role: str, features: dict[str, Kind]) -> dict[str, tuple[str, str, bool]]:

@@ -1,0 +1,222 @@
+"""Searches, clicks and items -> pairs, sent to the shard that writes them."""
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+
+from beam_jobs import common
+from beam_jobs.item_facts import ItemFacts
+from beam_jobs.kernels import media
+from beam_jobs.kernels import pairs as kernel
+from beam_jobs.media_rows import WithMedia
+from beam_jobs.split_check import PARTS, TEST, TRAIN, part_of
+from tfmm.records.sources import CLICKED, ITEM, QUERIES, SEARCH, SOURCES
+from tfmm.records.tfrecord import write_records
+from tfmm.schema import Schema
+
+_TEST_SHARDS = 1
+Pair = dict[str, Any]
+
+
+class PairsOfSearches(WithMedia):
+    """Chunks of searches -> (file name, pairs), and dead letters.
+
+    Args:
+        schema: The schema.
+        index: Folder of the item index.
+        first_test: First moment of test pairs; a supplied `part` goes before it.
+        sources: `search`, `clicked` or both.
+    """
+
+    def __init__(
+        self, schema: Schema, index: str, first_test: int, sources: Sequence[str]
+    ) -> None:
+        super().__init__(schema, "searches", index)
+        assert schema.searches is not None
+        self._first_test, self._sources = first_test, sources
+        self._part = schema.searches.part
+        self._column = schema.searches.query_image or schema.searches.query_text or ""
+        self._facts: ItemFacts | None = None
+
+    def process(self, chunk: bytes, facts: bytes | None = None) -> Iterator[Any]:
+        """Pairs of one chunk."""
+        if facts is not None and self._facts is None:
+            self._facts = ItemFacts(facts)
+        table, letters = self.known(common.to_table(chunk), "bought")
+        yield from letters
+        table = yield from self._parted(table)
+        made: dict[str, list[Pair]] = {part: [] for part in PARTS}
+        rows = self.index.rows_of(table["bought"]).tolist()
+        ids = table["search"].to_pylist() if "search" in table.column_names else []
+        hashes = kernel.search_hashes(ids) or [kernel.NO_SEARCH] * len(rows)
+        for row, search, key in zip(rows, table.to_pylist(), hashes, strict=True):
+            clicked = self._clicked(search.get("clicked"))
+            pair = _pair(search["source"], row, search["time"], key)
+            pair["negatives"] = [other for other in clicked if other != row]
+            found = list(self._clicked_pairs(pair, clicked, search["part"]))
+            if "search" in self._sources:
+                found += yield from self._asked(pair, search)
+            if not found:
+                reason = "no_query" if "search" in self._sources else "no_click"
+                common.count(f"searches:dropped:{reason}")
+            made[search["part"]] += found
+        for part, pairs in made.items():
+            yield from placed(part, pairs)
+
+    def _parted(self, table: pa.Table) -> Generator[Any, None, pa.Table]:
+        """The table with every row's part, by the split or as supplied."""
+        if not self._part:
+            late = table["time"].to_numpy() >= self._first_test
+            parts = pa.array(np.where(late, TEST, TRAIN))
+            return table.append_column("part", parts.cast(pa.string()))
+        parts = part_of(table["part"])
+        table = table.set_column(table.column_names.index("part"), "part", parts)
+        for source in table["source"].filter(parts.is_null()).to_pylist():
+            common.count("searches:dropped:not_part")
+            yield self.letter(source, self._part, "not_part")
+        return table.filter(parts.is_valid())
+
+    def _asked(
+        self, pair: Pair, search: dict[str, Any]
+    ) -> Generator[Any, None, list[Pair]]:
+        """The pair of the words and the picture that were searched for."""
+        text = media.title(search.get("query_text"))
+        image = self._image(search.get("query_image"))
+        if image.reason not in ("", "absent") or not (text or image.jpeg):
+            reason = "no_query" if image.reason in ("", "absent") else image.reason
+            yield self.letter(search["source"], self._column, reason)
+        if not (text or image.jpeg):
+            return []
+        _count(search["part"], SEARCH, image=bool(image.jpeg), text=bool(text))
+        return [pair | {"query_text": text, "query_image": image.jpeg}]
+
+    def _clicked_pairs(
+        self, pair: Pair, clicked: list[int], part: str
+    ) -> Iterator[Pair]:
+        """The pairs of clicked items that are not the bought one under another id."""
+        if "clicked" not in self._sources:
+            return
+        assert self._facts is not None
+        rows = np.array(clicked, np.int64)
+        common.count("clicked:read", len(rows))
+        same = self._facts.groups(rows) == self._facts.groups(np.array([pair["item"]]))
+        has = {name: self._facts.has(name, rows) for name in QUERIES}
+        bare = ~same & ~has["image"] & ~has["text"]
+        common.count("clicked:dropped:bought_item", int(same.sum()))
+        common.count("clicked:dropped:no_media", int(bare.sum()))
+        for place in np.flatnonzero(~same & ~bare).tolist():
+            _count(part, CLICKED, **{name: bool(has[name][place]) for name in has})
+            yield pair | {"source": CLICKED, "query_item": clicked[place]}
+
+    def _image(self, value: bytes | str | None) -> media.Picture:
+        made = self.picture(value)
+        if made.reason != "absent":
+            common.count("pictures:read")
+            common.count(f"pictures:dropped:{made.reason}", bool(made.reason))
+        return made
+
+    def _clicked(self, ids: Sequence[str] | None) -> list[int]:
+        """Catalog rows of clicked items that the index knows, each once."""
+        if not ids:
+            return []
+        rows = self.index.rows_of([item for item in ids if item]).tolist()
+        return sorted({row for row in rows if row > 1})
+
+
+class PairsOfItems(beam.DoFn):
+    """Items' facts -> (file name, pairs of items with themselves).
+
+    Args:
+        test_share: Share of all groups of items that is kept for the test: titles
+            and photos have no time to split by.
+    """
+
+    def __init__(self, test_share: float) -> None:
+        self._test_share = test_share
+
+    def process(self, data: bytes) -> Iterator[tuple[str, bytes]]:
+        """Pairs of all items that have a title or a photo."""
+        facts = ItemFacts(data)
+        has = {name: facts.has(name, facts.rows) for name in QUERIES}
+        kept = has["image"] | has["text"]
+        common.count("items:read", len(facts.rows))
+        common.count("items:dropped:no_media", int((~kept).sum()))
+        tested = kernel.held_out(facts.groups(facts.rows), self._test_share)
+        for part, chosen in ((TRAIN, kept & ~tested), (TEST, kept & tested)):
+            _count(
+                part, ITEM, chosen.sum(), **{x: (chosen & has[x]).sum() for x in has}
+            )
+            rows = facts.rows[chosen].tolist()
+            yield from placed(
+                part,
+                [
+                    _pair(row, row, 0) | {"source": ITEM, "query_item": row}
+                    for row in rows
+                ],
+            )
+
+
+class WriteShard(beam.DoFn):
+    """(file name, pairs) -> the file."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def process(self, group: tuple[str, Iterable[bytes]]) -> Iterator[None]:
+        """Writes one file."""
+        name, chunks = group
+        table = common.joined(chunks)
+        assert table is not None
+        path = Path(self._folder) / f"{name}.tfrecord"
+        write_records(path, kernel.records(table.to_pylist()))
+        yield None
+
+
+def placed(part: str, pairs: list[Pair]) -> Iterator[tuple[str, bytes]]:
+    """Pairs by the file they go to; those of one search go to one file."""
+    if not pairs:
+        return
+    table = pa.Table.from_pylist(pairs, kernel.SCHEMA)
+    search, origin = table["search"].to_numpy(), table["origin"].to_numpy()
+    keys = np.where(search != kernel.NO_SEARCH, search, origin)
+    shards = common.SHARDS if part == TRAIN else _TEST_SHARDS
+    for shard, group in common.by_shard(table, keys, shards):
+        yield f"{part}/pairs-{shard:05d}-of-{shards:05d}", common.to_bytes(group)
+
+
+def _pair(origin: int, item: int, time: int, search: int = kernel.NO_SEARCH) -> Pair:
+    return {
+        "origin": origin,
+        "search": search,
+        "time": time,
+        "source": SEARCH,
+        "query_text": "",
+        "query_image": b"",
+        "query_item": 0,
+        "item": item,
+        "negatives": [],
+    }
+
+
+def _count(part: str, source: int, pairs: int = 1, **queries: int) -> None:
+    """Counts pairs by part, source and what their queries consist of."""
+    name = f"source:{part}:{SOURCES[source]}"
+    for what, amount in {"pairs": pairs, **queries}.items():
+        common.count(f"{name}:{what}", int(amount))
+
+
+def source_counts(
+    found: dict[str, int], part: str, sources: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    """What was counted of a part: source -> its pairs, and by queries' media."""
+    return {
+        name: {
+            what: found.get(f"source:{part}:{name}:{what}", 0)
+            for what in ("pairs", *QUERIES)
+        }
+        for name in sources
+    }

@@ -1,0 +1,200 @@
+"""Pairs of clicks and of items, further positives, and splits that are given."""
+
+import pyarrow as pa
+import pytest
+import shop
+from sample_pictures import encoded, noise, plain
+
+from beam_jobs import item_media, search_pairs
+from tfmm.errors import TfmmError
+from tfmm.records.index import ItemIndex
+from tfmm.records.leak import check_pairs
+
+ONE, OTHER = encoded(noise((20, 20))), encoded(plain((20, 20)))
+# Rows 2 to 5; a and b have one photo, so that they are one group; d has nothing.
+ITEMS = {
+    "id": ["a", "b", "c", "d"],
+    "title": ["A", "B", "", ""],
+    "image": pa.array([ONE, ONE, OTHER, None], pa.binary()),
+}
+SEARCHES = {
+    "time": [120, 121, 310],
+    "bought": ["a", "c", "b"],
+    "text": ["red", "red", "hat"],
+    "clicked": [["b", "c", "d", "a"], ["b", "c"], ["c"]],
+    "search": ["secretsearch"] * 3,
+}
+ROLES = {
+    "files": "searches.parquet",
+    "time": "time",
+    "bought": "bought",
+    "query_text": "text",
+    "clicked": "clicked",
+    "search": "search",
+}
+
+
+def run(folder, searches=SEARCHES, items=ITEMS, roles=ROLES, media=True, **arguments):
+    """The pairs' manifest; every table and output lies in the folder."""
+    tables = {"items": items} | ({"searches": searches} if searches else {})
+    of_items = {"files": "items.parquet", "id": "id", "title": "title"}
+    schema = shop.write(
+        folder / "shop",
+        tables,
+        items=of_items | {"image": "image"},
+        searches=roles if searches else None,
+    )
+    index, written = str(folder / "index"), str(folder / "items")
+    ItemIndex.create(items["id"]).save(index)
+    if media:
+        item_media.run(str(schema), index, written)
+    arguments["items"] = written if media else None
+    arguments.setdefault("item_test_share", 0.0)
+    return search_pairs.run(str(schema), index, str(folder / "pairs"), **arguments)
+
+
+def pairs(folder, part):
+    """(source, query item, item, negatives, further positives), sorted."""
+    return sorted(
+        (*r["source"], *r["query_item"], *r["item"], r["negatives"], r["positives"])
+        for r in shop.records(folder / "pairs" / part)
+    )
+
+
+def test_all_sources_by_hand(tmp_path):
+    manifest = run(tmp_path, sources=["item", "search", "clicked"])
+    # In training, search q bought a = 2 and c = 4; the purchase of b = 3 is the test.
+    assert pairs(tmp_path, "train") == [
+        (0, 0, 2, [3, 5], [4]),
+        (0, 0, 4, [3], [2]),
+        (1, 3, 4, [], [2]),
+        (1, 4, 2, [3, 5], []),
+        (2, 2, 2, [], []),
+        (2, 3, 3, [], []),
+        (2, 4, 4, [], []),
+    ]
+    assert pairs(tmp_path, "test") == [(0, 0, 3, [4], []), (1, 4, 3, [], [])]
+    assert manifest["sources"] == {
+        "search": {"pairs": 3, "image": 0, "text": 3},
+        "clicked": {"pairs": 3, "image": 3, "text": 1},
+        "item": {"pairs": 3, "image": 3, "text": 2},
+    }
+    assert manifest["parts"] == {"train": 7, "test": 2}
+    assert manifest["clicked"]["read"] == 7
+    assert manifest["clicked"]["dropped"] == {"bought_item": 3, "no_media": 1}
+    assert manifest["items"] == {"read": 4, "written": 3, "dropped": {"no_media": 1}}
+    for path in (tmp_path / "pairs").rglob("*"):
+        assert path.is_dir() or b"secretsearch" not in path.read_bytes()
+
+
+def test_a_source_alone(tmp_path):
+    manifest = run(tmp_path, sources=["clicked"])
+    assert manifest["sources"] == {"clicked": {"pairs": 3, "image": 3, "text": 1}}
+    assert {pair[0] for pair in pairs(tmp_path, "train")} == {1}
+
+
+def test_clicks_without_any_query(tmp_path):
+    roles = {name: of for name, of in ROLES.items() if name != "query_text"}
+    run(tmp_path, roles=roles, sources=["clicked"])
+    assert len(pairs(tmp_path, "train")) == 2
+    with pytest.raises(TfmmError, match="`search` need a query column"):
+        run(tmp_path, roles=roles)
+
+
+def test_items_alone_need_no_searches(tmp_path):
+    count = 60
+    items = {
+        "id": [f"{i:02d}" for i in range(count)],
+        "title": [f"Title {i}" for i in range(count)],
+        "image": pa.array([ONE] * 10 + [None] * (count - 10), pa.binary()),
+    }
+    manifest = run(
+        tmp_path, searches=None, items=items, sources=["item"], item_test_share=0.5
+    )
+    train, test = ({pair[2] for pair in pairs(tmp_path, x)} for x in ("train", "test"))
+    assert train | test == set(range(2, count + 2)) and not train & test
+    assert 15 < len(test) < 40
+    # The ten items of one photo stay together.
+    assert set(range(2, 12)) <= train or set(range(2, 12)) <= test
+    assert manifest["sources"]["item"] == {"pairs": 60, "image": 10, "text": 60}
+
+
+PARTS = ["train", " Test", "Train", "later", None]
+
+
+def supplied(times):
+    return {
+        "time": times,
+        "bought": ["a"] * 5,
+        "text": ["x"] * 5,
+        "part": PARTS,
+    }
+
+
+SPLIT_ROLES = {
+    "files": "searches.parquet",
+    "time": "time",
+    "bought": "bought",
+    "query_text": "text",
+    "part": "part",
+}
+
+
+def test_a_split_that_is_given(tmp_path):
+    manifest = run(tmp_path, supplied([1, 2, 299, 4, 5]), roles=SPLIT_ROLES)
+    assert manifest["parts"] == {"train": 2, "test": 1}
+    assert manifest["counts"]["dropped"] == {"no_part": 1, "not_part": 1}
+    assert shop.letters(tmp_path / "pairs") == [
+        ("searches.parquet", 3, "part", "not_part"),
+        ("searches.parquet", 4, "part", "no_part"),
+    ]
+    assert check_pairs(tmp_path / "pairs/train", 300_000_000) == 2
+
+
+def test_a_planted_leak_stops_the_run(tmp_path):
+    with pytest.raises(TfmmError) as error:
+        run(tmp_path, supplied([300, 900, 360, 4, 5]), roles=SPLIT_ROLES)
+    for words in (
+        "`train` that `part` supplies",
+        "before 1970-01-01T00:05:00",
+        "2 of 2",
+        "from 1970-01-01T00:05:00 to 1970-01-01T00:06:00",
+        "Move them to the test",
+    ):
+        assert words in str(error.value)
+    assert not (tmp_path / "pairs").exists()
+
+
+def test_a_leak_in_ready_made_pairs(tmp_path):
+    run(tmp_path, sources=["search", "item"])
+    assert check_pairs(tmp_path / "pairs/train", 121_000_001) == 2
+    with pytest.raises(TfmmError, match=r"Received: 1 of 2 .* 1970-01-01T00:02:01"):
+        check_pairs(tmp_path / "pairs/train", 121_000_000)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"sources": ["search", "likes"]}, "some of search, clicked, item"),
+        ({"sources": ["search", "search"]}, "each once"),
+        ({"sources": []}, "at least one"),
+        ({"sources": ["item"], "media": False}, "Pass the folder that `item_media`"),
+    ],
+)
+def test_bad_arguments(tmp_path, arguments, words):
+    with pytest.raises(TfmmError, match=words):
+        run(tmp_path, **arguments)
+
+
+def test_items_of_another_index(tmp_path):
+    run(tmp_path, sources=["item"])
+    ItemIndex.create(["x", "y"]).save(tmp_path / "foreign")
+    schema = str(tmp_path / "shop/schema.yaml")
+    with pytest.raises(TfmmError, match="another item index"):
+        search_pairs.run(
+            schema,
+            str(tmp_path / "foreign"),
+            str(tmp_path / "more"),
+            items=str(tmp_path / "items"),
+            sources=["item"],
+        )

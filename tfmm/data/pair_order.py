@@ -1,0 +1,88 @@
+"""The order of pair records, and all that chance decides: functions of a seed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+# What a random number is for; another seed for each.
+NEGATIVE, FILES, WINDOW, PICTURE, TITLE, AUGMENT, WORDS = range(7)
+_PURPOSES = 8
+_READ_BATCH = 4096
+
+
+class PairOrder:
+    """The records of an epoch in an order that (seed, epoch) alone decides.
+
+    Files are shuffled, then records within windows. `Dataset.shuffle` would also
+    depend on TensorFlow's global seed.
+
+    Args:
+        files: TFRecord files.
+        window: How many records are shuffled together; 0 keeps the files' order.
+        seed: Of the order.
+        sources: Codes of the sources to keep; all when absent.
+    """
+
+    def __init__(
+        self,
+        files: list[str],
+        window: int,
+        seed: int,
+        sources: Sequence[int] | None = None,
+    ) -> None:
+        self._files, self._window, self._seed = tf.constant(files), window, seed
+        self._sources = sources
+
+    def __call__(self, epoch: tf.Tensor) -> tf.data.Dataset:
+        """Serialized records, one by one."""
+        if not self._window:
+            records = tf.data.TFRecordDataset(self._files)
+            if self._sources is None:
+                return records
+            return records.batch(_READ_BATCH).map(self._kept).unbatch()
+        shuffled = tf.random.experimental.stateless_shuffle
+        files = shuffled(self._files, seed_of(self._seed, epoch, 0, FILES))
+        dataset = tf.data.Dataset.from_tensor_slices(files)
+        records = dataset.interleave(tf.data.TFRecordDataset, cycle_length=4)
+        windows = records.batch(self._window).enumerate()
+        mixed = windows.map(
+            lambda number, some: shuffled(
+                self._kept(some), seed_of(self._seed, epoch, number, WINDOW)
+            )
+        )
+        return mixed.unbatch()
+
+    def _kept(self, records: tf.Tensor) -> tf.Tensor:
+        """The records of the sources to keep, parsed no further than needed."""
+        if self._sources is None:
+            return records
+        source = tf.io.FixedLenFeature([], tf.int64, 0)
+        found = tf.io.parse_example(records, {"source": source})["source"]
+        wanted = tf.constant(list(self._sources), tf.int64)
+        return records[tf.reduce_any(found[:, None] == wanted, axis=1)]
+
+
+def seed_of(seed: int, epoch: tf.Tensor, number: Any, purpose: int) -> tf.Tensor:
+    """int64 `[2]`: another one for each purpose, and place in an epoch."""
+    number = tf.cast(number, tf.int64)
+    first = tf.constant(_PURPOSES * seed + purpose, tf.int64)
+    return tf.stack([first, epoch * 2**32 + number])
+
+
+def epochs(start: int, step: int, advance: bool) -> tf.data.Dataset:
+    """(epoch, first step) of each iteration of the data set, in int64.
+
+    Args:
+        start: Number of the first iteration's epoch.
+        step: First step of the first iteration; later ones begin at 0.
+        advance: Whether each iteration is an epoch of its own; else all are epoch 0.
+    """
+    counter = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    def of_iteration(_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        number = counter.assign_add(1) - 1
+        epoch = start + number if advance else tf.zeros_like(number)
+        return epoch, tf.where(number == 0, tf.constant(step, tf.int64), 0)
+
+    return tf.data.Dataset.range(1).map(of_iteration)
