@@ -144,7 +144,7 @@ def test_facts_name_the_encoders(folder, encoders, tmp_path):
     assert facts["modalities"]["image"] == {
         "id": encoders["image"].digest,
         "dimension": 8,
-        "input": "image_bytes",
+        "inputs": ["image_bytes"],
         "vector": "image_vector",
         "present": "has_image",
     }

@@ -8,8 +8,9 @@ from typing import Any, Self, cast
 
 import keras
 import keras_hub  # noqa: F401  (registers the backbones that towers are loaded with)
-import tensorflow as tf
 
+from tfmm.encoders.stages import stages_of
+from tfmm.encoders.tower import Tower
 from tfmm.errors import TfmmError
 from tfmm.records.manifest import read_manifest, write_manifest, writing
 
@@ -19,14 +20,11 @@ _CONFIG = "config.json"
 
 
 class Encoder(ABC):
-    """Raw media of one modality to unit vectors.
-
-    `read` turns raw bytes into the tower's input with TensorFlow graph ops, the same
-    ones in a tf.data pipeline and in a served graph; `tower` is an ordinary Keras
-    model from there to unit vectors.
+    """What gives the unit vectors of one modality: a tower, and a folder it lives in.
 
     Args:
-        tower: From preprocessed batches to float32 `[B, d]` of length one.
+        tower: An ordinary Keras model to float32 `[B, d]` of length one; a `Tower` if
+            its stages are to be frozen.
     """
 
     modality: str
@@ -40,24 +38,70 @@ class Encoder(ABC):
         return self.tower.output_shape[-1]
 
     def new_tower(self) -> keras.Model:
-        """A model of the tower's architecture with fresh weights."""
+        """A model of the tower's architecture with fresh weights, frozen alike."""
         return self.tower.__class__.from_config(self.tower.get_config())
 
-    def preprocess(self, raw: tf.Tensor) -> tf.Tensor:
-        """The tower's input for raw media, string `[B]`."""
-        return self.read(raw)[0]
+    @property
+    def stages(self) -> list[str]:
+        """Names of the tower's parts, from input to output, as `freeze` takes them."""
+        return [stage.name for stage in stages_of(self.tower)]
 
-    @abstractmethod
-    def read(self, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The tower's input for raw media, and which of them are usable.
+    @property
+    def frozen(self) -> str | None:
+        """The last frozen stage, or `None`."""
+        return getattr(self.tower, "frozen", None)
+
+    def freeze(self, upto: str) -> None:
+        """Keeps the tower from its input up to this stage as it is in training.
+
+        Running statistics of frozen batch normalisations rest too. Freeze before
+        `compile`, and before the encoder goes into a model that copies it.
 
         Args:
-            raw: string `[B]`; empty where there is nothing.
+            upto: One of `stages`; it is frozen itself, what comes after it learns.
 
-        Returns:
-            The tower's input `[B, ...]`, and bool `[B]`. Unusable media give some valid
-            input, never an error.
+        Raises:
+            TfmmError: If there is no such stage.
+
+        Example:
+            >>> import tfmm
+            >>> encoder = tfmm.encoders.image("micro", dimension=8)
+            >>> encoder.stages
+            ['block1', 'block2', 'block3', 'block4', 'projection']
+            >>> encoder.freeze(upto="block3")
+            >>> len(encoder.tower.trainable_variables)  # block4 and the projection
+            4
         """
+        self._tower_with_stages().freeze(upto)
+
+    def freeze_backbone(self) -> None:
+        """Leaves only the head to be trained.
+
+        Raises:
+            TfmmError: If there is no backbone, or no head beside it.
+        """
+        tower = self._tower_with_stages()
+        inner = [stage.name for stage in tower.stages if stage.backbone]
+        if not inner or len(inner) == len(tower.stages):
+            raise TfmmError(
+                "A backbone can be frozen where a head remains to be trained. "
+                f"Received: stages {self.stages}, {len(inner)} of them the backbone's. "
+                "Give the encoder a `dimension`, or use `freeze(upto=...)`."
+            )
+        tower.freeze(inner[-1])
+
+    def unfreeze(self) -> None:
+        """Lets all of the tower learn."""
+        self._tower_with_stages().freeze(None)
+
+    def _tower_with_stages(self) -> Tower:
+        if not isinstance(self.tower, Tower):
+            raise TfmmError(
+                "Only a `tfmm.encoders.Tower` can be frozen by stages. Received: "
+                f"{type(self.tower).__name__}. Build it with `image_tower` or "
+                "`text_tower`, or set `trainable` of its layers."
+            )
+        return self.tower
 
     @property
     def digest(self) -> str:
@@ -104,9 +148,9 @@ class Encoder(ABC):
         tower = keras.models.load_model(folder / _TOWER, compile=False)
         return cast(Self, known[modality]._assemble(tower, config, folder))
 
-    @abstractmethod
     def _config(self) -> dict[str, Any]:
         """Preprocessing as plain JSON types."""
+        return {}
 
     def _save_assets(self, folder: Path) -> None:  # noqa: B027  (optional hook)
         """Writes files that the preprocessing needs."""
@@ -120,7 +164,9 @@ class Encoder(ABC):
 
 
 def _concrete(cls: type[Encoder]) -> list[type[Encoder]]:
-    return [cls] if hasattr(cls, "modality") else cls.__subclasses__()
+    if hasattr(cls, "modality"):
+        return [cls]
+    return [found for kind in cls.__subclasses__() for found in _concrete(kind)]
 
 
 def _without_names(config: Any) -> Any:
@@ -129,7 +175,7 @@ def _without_names(config: Any) -> Any:
         return {
             key: _without_names(value)
             for key, value in config.items()
-            if key not in ("name", "build_config", "trainable")
+            if key not in ("name", "build_config", "trainable", "frozen")
         }
     if isinstance(config, list | tuple):
         return [_without_names(value) for value in config]

@@ -6,11 +6,18 @@ from typing import Any, Self
 import keras
 import tensorflow as tf
 
-from tfmm.encoders.encoder import Encoder
+from tfmm.encoders.backbones import (
+    call_backbone,
+    picture_input,
+    pooled,
+    unit_head,
+)
+from tfmm.encoders.media_encoder import MediaEncoder
 from tfmm.encoders.pictures import MAX_PIXELS, decode_pictures
+from tfmm.encoders.tower import Tower
 
 
-class ImageEncoder(Encoder):
+class ImageEncoder(MediaEncoder):
     """JPEG and PNG files to unit vectors.
 
     Args:
@@ -60,30 +67,39 @@ class ImageEncoder(Encoder):
 
 def image_tower(
     backbone: keras.Model,
-    dimension: int,
-    scale: float | list[float] = 1 / 127.5,
+    dimension: int | None,
+    scale: float | list[float] | None = 1 / 127.5,
     offset: float | list[float] = -1.0,
-) -> keras.Model:
+    image_size: int | None = None,
+) -> Tower:
     """Rescaling, backbone, mean over positions, projection, length one.
 
     Args:
-        backbone: From `[B, S, S, 3]` to a map `[B, h, w, c]` or tokens `[B, n, c]`.
-        dimension: Length d of the vectors.
-        scale: What a pixel (0 to 255) is multiplied with, per channel or one for all.
+        backbone: From `[B, S, S, 3]`, alone or under one name, to a map `[B, h, w, c]`,
+            tokens `[B, n, c]` or vectors `[B, c]`. One that takes integers is given
+            the pixels (0 to 255) as they are.
+        dimension: Length d of the vectors; `None` leaves the projection out.
+        scale: What a pixel (0 to 255) is multiplied with, per channel or one for all;
+            `None` gives the pixels as floats from 0 to 255.
         offset: What is added then.
+        image_size: Side S, where the backbone leaves it open.
 
     Returns:
-        A Keras model from uint8 `[B, S, S, 3]` to float32 `[B, d]`.
+        A tower from uint8 `[B, S, S, 3]` to float32 `[B, d]`.
+
+    Raises:
+        TfmmError: If the backbone's input is no square picture of three channels or
+            its output none of the above.
     """
-    pixels = keras.Input(backbone.input_shape[1:], dtype="uint8", name="pixels")
-    x = keras.layers.Rescaling(scale, offset, name="rescaling")(pixels)
-    x = backbone(x)
-    pooling = (
-        keras.layers.GlobalAveragePooling1D
-        if len(x.shape) == 3
-        else keras.layers.GlobalAveragePooling2D
-    )
-    x = pooling(name="pooling")(x)
-    x = keras.layers.Dense(dimension, name="projection")(x)
-    vector = keras.layers.UnitNormalization(dtype="float32", name="vector")(x)
-    return keras.Model(pixels, vector, name="image_tower")
+    side, dtype = picture_input(backbone, image_size)
+    pixels = keras.Input((side, side, 3), dtype="uint8", name="pixels")
+    x = pixels
+    if dtype.startswith(("int", "uint")):
+        x = pixels if dtype == "uint8" else keras.ops.cast(pixels, dtype)
+    elif scale is not None:
+        # In float32 whatever the policy: bfloat16 would blur the pixels' steps.
+        x = keras.layers.Rescaling(scale, offset, dtype="float32", name="rescaling")(x)
+    else:
+        x = keras.ops.cast(pixels, "float32")
+    found = call_backbone(backbone, {"images": x})
+    return Tower(pixels, unit_head(pooled(found), dimension), name="image_tower")

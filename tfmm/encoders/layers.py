@@ -1,4 +1,4 @@
-"""The two small layers of a text tower."""
+"""The small layers of the towers."""
 
 from typing import Any
 
@@ -70,3 +70,32 @@ class MaskedMean(keras.layers.Layer):
         weights = ops.expand_dims(ops.cast(mask, x.dtype), -1)
         total = ops.sum(ops.where(weights > 0, x, ops.zeros_like(x)), axis=1)
         return total / ops.maximum(ops.sum(weights, axis=1), 1)
+
+
+@keras.saving.register_keras_serializable(package="tfmm")
+class AbsentVector(keras.layers.Layer):
+    """A learned vector in the rows that have none of their own.
+
+    Input shape:
+        `[B, d]` and bool `[B]`, which rows have a vector.
+
+    Output shape:
+        `[B, d]`.
+
+    Example:
+        >>> x = ops.array([[1.0], [float("nan")]])
+        >>> ops.convert_to_numpy(AbsentVector()(x, ops.array([True, False]))).tolist()
+        [[1.0], [0.0]]
+    """
+
+    def build(self, vector_shape: Any, present_shape: Any = None) -> None:
+        self.absent = self.add_weight(
+            shape=(vector_shape[-1],), initializer="zeros", name="absent"
+        )
+
+    def call(self, vector: Any, present: Any) -> Any:
+        there = ops.expand_dims(ops.cast(present, "bool"), -1)
+        return ops.where(there, vector, ops.cast(self.absent, vector.dtype))
+
+    def compute_output_shape(self, vector_shape: Any, present_shape: Any = None) -> Any:
+        return vector_shape

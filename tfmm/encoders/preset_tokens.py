@@ -17,7 +17,8 @@ class PresetTokens:
     """Numbers titles with any keras-hub tokenizer, marks and pads them.
 
     Args:
-        tokenizer: A `keras_hub.tokenizers.Tokenizer` with start, end and padding ids.
+        tokenizer: A `keras_hub.tokenizers.Tokenizer` with a padding id; start and end
+            marks are set where it has them.
         sequence_length: Length T of the output.
     """
 
@@ -25,14 +26,14 @@ class PresetTokens:
         self.tokenizer = tokenizer
         self.sequence_length = sequence_length
         self.pad_id = tokenizer.pad_token_id
-        first, last = "start_token_id", "end_token_id"
-        if getattr(tokenizer, first, None) is None:
-            first, last = "cls_token_id", "sep_token_id"
-        self._start: int = getattr(tokenizer, first)
-        self._end: int = getattr(tokenizer, last)
-        self._graph = tf.function(
-            self._read, input_signature=[tf.TensorSpec([None], tf.string)]
-        )
+        self._start = _mark(tokenizer, "start_token_id", "cls_token_id")
+        self._end = _mark(tokenizer, "end_token_id", "sep_token_id")
+        self._unknown = _mark(tokenizer, "unk_token_id", "unknown_token_id")
+        if self._unknown is None and getattr(tokenizer, "oov_token", None):
+            self._unknown = tokenizer.token_to_id(tokenizer.oov_token)
+        titles = [tf.TensorSpec([None], tf.string)]
+        self._graph = tf.function(self._read, input_signature=titles)
+        self._counts = tf.function(self._count, input_signature=titles)
 
     def __call__(self, title: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Token ids int32 `[B, T]` of titles `[B]`, and which hold anything."""
@@ -53,7 +54,31 @@ class PresetTokens:
         tokenizer.load_assets(str(folder))
         return cls(tokenizer, sequence_length)
 
+    def count(self, title: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """How many tokens uncut titles have, and how many of them are unknown.
+
+        Args:
+            title: string `[B]`.
+
+        Returns:
+            Two int32 scalars, marks and filling left out.
+        """
+        return self._counts(title)
+
+    def _count(self, title: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        ids = self._cut(title).flat_values
+        strange = ids == (-1 if self._unknown is None else self._unknown)
+        return tf.size(ids), tf.reduce_sum(tf.cast(strange, tf.int32))
+
     def _read(self, title: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        text = tf.strings.unicode_transcode(title, "UTF-8", "UTF-8", errors="replace")
-        pieces = self.tokenizer(text)
+        pieces = self._cut(title)
         return pack(pieces, self._start, self._end, self.pad_id, self.sequence_length)
+
+    def _cut(self, title: tf.Tensor) -> tf.RaggedTensor:
+        text = tf.strings.unicode_transcode(title, "UTF-8", "UTF-8", errors="replace")
+        return tf.cast(self.tokenizer(text), tf.int32)
+
+
+def _mark(tokenizer: Any, *names: str) -> int | None:
+    found = (getattr(tokenizer, name, None) for name in names)
+    return next((mark for mark in found if mark is not None), None)

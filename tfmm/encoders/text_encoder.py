@@ -1,23 +1,27 @@
 """Titles to unit vectors."""
 
 import hashlib
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
 import keras
 import tensorflow as tf
 
-from tfmm.encoders.encoder import Encoder
-from tfmm.encoders.layers import MaskedMean, TokenFeatures
+from tfmm.encoders.backbones import call_backbone, pooled, token_inputs, unit_head
+from tfmm.encoders.layers import TokenFeatures
+from tfmm.encoders.media_encoder import MediaEncoder
 from tfmm.encoders.preset_tokens import PresetTokens
 from tfmm.encoders.titles import WordPieces
-from tfmm.errors import TfmmError
+from tfmm.encoders.tower import Tower
 
 _VOCABULARY = "vocabulary.txt"
 _TOKENIZER = "tokenizer"
+_SHARE_BATCH = 4096
 
 
-class TextEncoder(Encoder):
+class TextEncoder(MediaEncoder):
     """Titles to unit vectors.
 
     Args:
@@ -49,6 +53,32 @@ class TextEncoder(Encoder):
     def read(self, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Token ids int32 `[B, T]`, and which titles hold anything, bool `[B]`."""
         return self.tokens(raw)
+
+    def unknown_share(self, titles: Iterable[str | bytes]) -> float:
+        """Share of the titles' tokens that no piece of the vocabulary stands for.
+
+        These are the unknown mark and the bytes that letters fall back to, among all
+        tokens of the uncut titles, marks and filling left out. A high share in a
+        language says that the vocabulary was learnt without it.
+
+        Args:
+            titles: Titles; read once.
+
+        Returns:
+            A share from 0 to 1; 0 where there is no token.
+
+        Example:
+            >>> import tfmm
+            >>> titles = ["red hat"] * 10
+            >>> encoder = tfmm.encoders.text("micro", titles=titles, dimension=8)
+            >>> encoder.unknown_share(["red hat", "ж hat"])  # two bytes of five tokens
+            0.4
+        """
+        known = unknown = 0
+        for batch in _batches(titles, _SHARE_BATCH):
+            tokens, strange = self.tokens.count(tf.constant(batch))
+            known, unknown = known + int(tokens - strange), unknown + int(strange)
+        return unknown / max(known + unknown, 1)
 
     def _config(self) -> dict[str, Any]:
         preset = isinstance(self.tokens, PresetTokens)
@@ -83,38 +113,40 @@ class TextEncoder(Encoder):
         return cls(tower, WordPieces(text.split("\n")[:-1], length))
 
 
+def _batches(titles: Iterable[str | bytes], size: int) -> Iterator[list[str | bytes]]:
+    left = iter(titles)
+    while batch := list(islice(left, size)):
+        yield batch
+
+
 def text_tower(
-    backbone: keras.Model, dimension: int, sequence_length: int, pad_id: int = 0
-) -> keras.Model:
+    backbone: keras.Model,
+    dimension: int | None,
+    sequence_length: int,
+    pad_id: int = 0,
+) -> Tower:
     """Backbone, mean over the words (and the pooled first token), projection, unit.
 
     Args:
-        backbone: A keras-hub text backbone, from `token_ids`, `padding_mask` and
-            perhaps `segment_ids` to `[B, T, c]`.
-        dimension: Length d of the vectors.
+        backbone: From token ids `[B, T]`, alone or as `token_ids` beside
+            `padding_mask` and `segment_ids`, to `[B, T, c]` or vectors `[B, c]`.
+        dimension: Length d of the vectors; `None` leaves the projection out.
         sequence_length: Tokens T of a title.
         pad_id: The id that fills.
 
     Returns:
-        A Keras model from int32 `[B, T]` to float32 `[B, d]`.
+        A tower from int32 `[B, T]` to float32 `[B, d]`.
 
     Raises:
-        TfmmError: If the backbone takes other inputs.
+        TfmmError: If the backbone takes other inputs or gives another shape.
     """
+    inputs = token_inputs(backbone, sequence_length)
     tokens = keras.Input((sequence_length,), dtype="int32", name="tokens")
-    keys = tuple(sorted(backbone.input))
-    if "padding_mask" not in keys:
-        raise TfmmError(
-            "A text tower needs a backbone of whole sequences. Expected: inputs "
-            f"token_ids and padding_mask. Received: {list(keys)}. Use an encoder such "
-            "as BertBackbone or RobertaBackbone."
-        )
+    keys = tuple(dict.fromkeys([*inputs, "padding_mask"]))
     features = TokenFeatures(pad_id, keys, name="token_features")(tokens)
-    found = backbone(features)
+    found = call_backbone(backbone, {name: features[name] for name in inputs})
     sequence = found["sequence_output"] if isinstance(found, dict) else found
-    x = MaskedMean(name="pooling")(sequence, features["padding_mask"])
+    x = pooled(sequence, features["padding_mask"])
     if isinstance(found, dict) and "pooled_output" in found:
         x = keras.layers.Concatenate(name="mean_and_first")([x, found["pooled_output"]])
-    x = keras.layers.Dense(dimension, name="projection")(x)
-    vector = keras.layers.UnitNormalization(dtype="float32", name="vector")(x)
-    return keras.Model(tokens, vector, name="text_tower")
+    return Tower(tokens, unit_head(x, dimension), name="text_tower")

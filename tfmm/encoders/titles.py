@@ -6,6 +6,7 @@ import keras_hub
 import tensorflow as tf
 import tensorflow_text as tf_text
 
+from tfmm.encoders.byte_pieces import BYTES, byte_ids, first_byte, split_foreign
 from tfmm.errors import TfmmError
 
 PAD, UNKNOWN, START, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
@@ -42,8 +43,9 @@ class WordPieces:
     """Cuts titles into the pieces of a vocabulary and numbers them.
 
     A word that the vocabulary lacks is spelt with shorter pieces, in the end with
-    single letters; a run of characters that occur nowhere in the vocabulary becomes
-    one `[UNK]` and leaves the rest of its word alone.
+    single letters. A run of characters that occur nowhere in the vocabulary becomes
+    its UTF-8 bytes, pieces such as `<0xE4>`, or one `[UNK]` where the vocabulary holds
+    no byte pieces; the rest of its word is left alone.
 
     Args:
         vocabulary: Pieces, one per id; `##` marks those inside a word. Must hold
@@ -78,12 +80,14 @@ class WordPieces:
         self.vocabulary = list(vocabulary)
         self.sequence_length = sequence_length
         self._pieces = keras_hub.tokenizers.WordPieceTokenizer(self.vocabulary)
-        known = sorted(set("".join(set(vocabulary) - set(SPECIAL))) - set(" "))
+        self._first_byte = first_byte(vocabulary)
+        spelling = set(vocabulary) - set(SPECIAL) - set(BYTES)
+        known = sorted(set("".join(spelling)) - set(" "))
         letters = "".join(f"\\x{{{ord(letter):X}}}" for letter in known)
         self._foreign = rf"[^\s{letters}]+"
-        self._graph = tf.function(
-            self._read, input_signature=[tf.TensorSpec([None], tf.string)]
-        )
+        titles = [tf.TensorSpec([None], tf.string)]
+        self._graph = tf.function(self._read, input_signature=titles)
+        self._counts = tf.function(self._count, input_signature=titles)
 
     def __call__(self, title: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Token ids of titles.
@@ -96,24 +100,55 @@ class WordPieces:
         """
         return self._graph(title)
 
+    def count(self, title: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """How many tokens uncut titles have, and how many are bytes or unknown.
+
+        Args:
+            title: string `[B]`.
+
+        Returns:
+            Two int32 scalars, marks and filling left out.
+        """
+        return self._counts(title)
+
+    def _count(self, title: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        ids = self._cut(title).flat_values
+        strange = ids == self.vocabulary.index(UNKNOWN)
+        if self._first_byte is not None:
+            last = self._first_byte + len(BYTES) - 1
+            strange |= (ids >= self._first_byte) & (ids <= last)
+        return tf.size(ids), tf.reduce_sum(tf.cast(strange, tf.int32))
+
     def _read(self, title: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        text = normalise_titles(title)
-        text = tf.strings.regex_replace(text, self._foreign, r" \0 ")
-        pieces = self._pieces(text)
         ends = self.vocabulary.index(START), self.vocabulary.index(END)
-        return pack(pieces, *ends, self.pad_id, self.sequence_length)
+        return pack(self._cut(title), *ends, self.pad_id, self.sequence_length)
+
+    def _cut(self, title: tf.Tensor) -> tf.RaggedTensor:
+        """The ids of whole titles, int32 `[B, (tokens)]`, without marks."""
+        text = normalise_titles(title)
+        if self._first_byte is None:
+            text = tf.strings.regex_replace(text, self._foreign, r" \0 ")
+            return tf.cast(self._pieces(text), tf.int32)
+        runs = split_foreign(text, self._foreign)
+        foreign = tf.strings.regex_full_match(runs.values, self._foreign)
+        words = tf.cast(self._pieces(tf.where(foreign, "", runs.values)), tf.int32)
+        spelt = byte_ids(tf.where(foreign, runs.values, ""), self._first_byte)
+        tokens = tf.concat([words, tf.cast(spelt, words.dtype)], axis=1)
+        return runs.with_values(tokens).merge_dims(1, 2)
 
 
 def pack(
-    pieces: tf.RaggedTensor, start: int, end: int, pad: int, length: int
+    pieces: tf.RaggedTensor, start: int | None, end: int | None, pad: int, length: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cuts, marks and pads ragged token ids.
+    """Cuts, marks and pads ragged token ids; a mark that is `None` is left out.
 
     Returns:
         int32 `[B, length]`, and bool `[B]`: which rows had any token.
     """
     present = pieces.row_lengths() > 0
-    marks = tf.ones([tf.shape(present)[0], 1], tf.int32)
-    pieces = tf.cast(pieces, tf.int32)[:, : length - 2]
-    packed = tf.concat([marks * start, pieces, marks * end], axis=1)
+    column = tf.ones([tf.shape(present)[0], 1], tf.int32)
+    before = [] if start is None else [column * start]
+    after = [] if end is None else [column * end]
+    pieces = tf.cast(pieces, tf.int32)[:, : length - len(before) - len(after)]
+    packed = tf.concat([*before, pieces, *after], axis=1)
     return packed.to_tensor(pad, shape=[None, length]), present

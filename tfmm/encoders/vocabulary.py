@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import keras_hub
 import tensorflow as tf
 
+from tfmm.encoders.byte_pieces import BYTES
 from tfmm.encoders.titles import SPECIAL, normalise_titles
 from tfmm.errors import TfmmError
 
@@ -23,12 +24,13 @@ def learn_vocabulary(
 
     Whatever the titles, the letters a-z, the digits and every letter seen are in the
     vocabulary, as first and as later piece of a word, so that new words can be spelt;
-    so is the punctuation of ASCII.
+    so are the punctuation of ASCII and the 256 byte pieces `<0x00>` to `<0xFF>`, with
+    which letters are spelt that no title had.
 
     Args:
         titles: Titles in any order; read once.
         size: Pieces to learn, the special ones included; single letters that have to
-            be added come on top.
+            be added and the byte pieces come on top.
         max_titles: Learn from a random sample of this many.
         seed: Of the sample.
 
@@ -54,7 +56,7 @@ def learn_vocabulary(
     letters = {letter for letter in letters if len(letter) == 1}
     letters |= set(string.ascii_lowercase + string.digits)
     spelling = [form for x in sorted(letters) for form in (x, f"##{x}")]
-    return list(dict.fromkeys([*pieces, *spelling, *string.punctuation]))
+    return list(dict.fromkeys([*pieces, *spelling, *string.punctuation, *BYTES]))
 
 
 def _sample(titles: Iterable[str | bytes], count: int, seed: int) -> list[str | bytes]:
