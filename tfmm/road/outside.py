@@ -5,6 +5,7 @@ from typing import Any
 
 from tfmm import tables
 from tfmm.identity import key_check, read_secret
+from tfmm.records.manifest import NAME
 from tfmm.road.road import Road
 from tfmm.schema import Schema
 
@@ -36,6 +37,17 @@ def vectors_state(road: Road) -> State | None:
         return None
     names = [vectors.file, vectors.ids]
     return _state([road.recipe.folder / name for name in names if name])
+
+
+def pretrain_state(road: Road) -> State | None:
+    """The user's own training pairs, and vectors that are a tower."""
+    settings = road.recipe.pretrain
+    if settings is None:
+        return None
+    vector = settings.vector
+    names = [vector.file, vector.ids] if vector else []
+    pairs = [f"{settings.pairs}/{NAME}"] if settings.pairs else []
+    return _state([road.recipe.folder / name for name in [*names, *pairs] if name])
 
 
 def key_state(road: Road) -> str:

@@ -9,6 +9,7 @@ from rich.progress import Progress
 from tfmm import tables
 from tfmm.errors import TfmmError
 from tfmm.records.manifest import write_manifest, writing
+from tfmm.records.sources import describe
 from tfmm.road.road import Road
 from tfmm.road.sound import check_recipe
 from tfmm.schema import Schema
@@ -70,10 +71,18 @@ def item_media(road: Road) -> None:
 
 
 def search_pairs(road: Road) -> None:
-    """Pair records."""
+    """Pair records, from the sources that the tasks name."""
     from beam_jobs import search_pairs as job
 
-    job.run(str(road.schema_file), str(road.path("index")), str(road.path("pairs")))
+    assert road.recipe.pretrain
+    manifest = job.run(
+        str(road.schema_file),
+        str(road.path("index")),
+        str(road.path("pairs")),
+        items=str(road.path("items")),
+        sources=road.recipe.pretrain.sources,
+    )
+    road.console.print(f"      {describe(manifest['sources'])}")
 
 
 def vocabularies(road: Road) -> None:

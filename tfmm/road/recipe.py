@@ -2,14 +2,13 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
+from tfmm.road.pretrain_recipe import Positive, Pretrain, Rate
 from tfmm.schema import Part, read_yaml, validated
 
-Positive = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(gt=0)]
 VARIANTS = {
     "id_only": (),
     "simtier": ("simtier",),
@@ -56,69 +55,6 @@ class Input(Part):
         if sum(value is not None for value in given) != 1:
             raise ValueError("needs exactly one of schema, marketplace, movielens")
         return self
-
-
-class ImageTower(Part):
-    """The picture tower: a size trained from scratch, or a preset's backbone.
-
-    Args:
-        size: `micro`, `tiny`, `small` or `base`.
-        preset: A local preset folder or a hub's name, instead of `size`.
-        dimension: Length of the vectors.
-        image_size: Side of the pictures that the tower sees.
-        augment: Whether training pictures are cropped, flipped and recoloured a
-            little.
-    """
-
-    size: str = "micro"
-    preset: str | None = None
-    dimension: Positive = 64
-    image_size: Positive = 64
-    augment: bool = True
-
-
-class TextTower(Part):
-    """The title tower: a size trained from scratch, or a preset's backbone.
-
-    Args:
-        size: `micro`, `tiny`, `small` or `base`.
-        preset: A local preset folder or a hub's name, instead of `size`.
-        dimension: Length of the vectors.
-        sequence_length: Tokens of a title.
-    """
-
-    size: str = "micro"
-    preset: str | None = None
-    dimension: Positive = 64
-    sequence_length: Positive = 24
-
-
-class Pretrain(Part):
-    """SCL; see `tfmm.pretrain.SCL`.
-
-    Args:
-        image: The picture tower; absent for none.
-        text: The title tower; absent for none.
-        tasks: Such as `image->image` (query -> item); by default one per tower.
-        bank_size: Keys of the memory bank; by default up to 196,800.
-        momentum: Of the momentum tower.
-        margin: Of the triplet term.
-        triplet_weight: Of the triplet term.
-        batch_size: Pairs per step.
-        epochs: Passes over the pairs.
-        learning_rate: Peak of a cosine schedule.
-    """
-
-    image: ImageTower | None = None
-    text: TextTower | None = None
-    tasks: list[str] | None = None
-    bank_size: int | None = None
-    momentum: float = 0.99
-    margin: float = 0.1
-    triplet_weight: float = 1.0
-    batch_size: Positive = 64
-    epochs: Positive = 3
-    learning_rate: Rate = 1e-3
 
 
 class Vectors(Part):
@@ -232,6 +168,4 @@ class Recipe(Part):
     def _one_source_of_vectors(self) -> "Recipe":
         if (self.pretrain is None) == (self.vectors is None):
             raise ValueError("needs exactly one of pretrain and vectors")
-        if self.pretrain and not (self.pretrain.image or self.pretrain.text):
-            raise ValueError("pretrain needs an image tower, a text tower or both")
         return self

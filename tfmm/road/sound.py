@@ -24,12 +24,23 @@ def check_recipe(road: Road) -> None:
                     f"There is no file `{recipe.folder / name}` of vectors. Correct "
                     "`vectors` in the recipe; paths start at the recipe's folder."
                 )
-    if recipe.pretrain is not None:
-        for table in ("items", "searches"):
-            if getattr(schema, table) is None:
-                raise TfmmError(
-                    f"`pretrain` trains towers on items and searches, and the schema "
-                    f"`{road.schema_file}` has no `{table}`. Add the table, or put "
-                    "`vectors: {file: ..., name: ..., version: ...}` in place of "
-                    "`pretrain`."
-                )
+    pretrain = recipe.pretrain
+    if pretrain is None:
+        return
+    # Pairs of an item with itself need no searches.
+    needed = ["items"] + ["searches"] * (pretrain.sources != ("item",))
+    for table in needed:
+        if getattr(schema, table) is None:
+            raise TfmmError(
+                f"`pretrain` trains towers on {' and '.join(needed)}, and the schema "
+                f"`{road.schema_file}` has no `{table}`. Add the table, train on the "
+                "items alone (`tasks: [item:text->image]`), or put `vectors: {file: "
+                "..., name: ..., version: ...}` in place of `pretrain`."
+            )
+    vector = pretrain.vector
+    for name in filter(None, (vector.file, vector.ids) if vector else ()):
+        if not (recipe.folder / name).is_file():
+            raise TfmmError(
+                f"There is no file `{recipe.folder / name}` of vectors. Correct "
+                "`pretrain.vector` in the recipe; paths start at the recipe's folder."
+            )

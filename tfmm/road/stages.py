@@ -41,6 +41,19 @@ def _pretrains(recipe: "Recipe") -> bool:
     return recipe.pretrain is not None
 
 
+def _pair_settings(recipe: "Recipe") -> Any:
+    """All that decides which pairs there are."""
+    return recipe.pretrain and recipe.pretrain.sources
+
+
+def _pretrain_settings(recipe: "Recipe") -> Any:
+    """What changes the towers: how often they are kept on the way does not."""
+    settings = _part("pretrain", "seed")(recipe)
+    if settings["pretrain"]:
+        del settings["pretrain"]["checkpoint_every"]
+    return settings
+
+
 def _has_media(recipe: "Recipe") -> bool:
     return recipe.vectors is None or recipe.input.schema_file is None
 
@@ -73,10 +86,11 @@ STAGES = {
         ),
         Stage(
             "search-pairs",
-            "turns searches into pair records",
+            "turns searches, clicks and items into pair records",
             _work("prepare", "search_pairs"),
             ("pairs", "pairs/train", "pairs/test"),
-            needs=("item-index",),
+            needs=("item-index", "item-media"),
+            settings=_pair_settings,
             wanted=_pretrains,
         ),
         Stage(
@@ -98,10 +112,11 @@ STAGES = {
         Stage(
             "pretrain",
             "trains the towers by SCL",
-            _work("train", "pretrain"),
+            _work("pretrain", "pretrain"),
             ("encoders",),
             needs=("item-media", "search-pairs"),
-            settings=_part("pretrain", "seed"),
+            settings=_pretrain_settings,
+            reads=_outside("pretrain_state"),
             wanted=_pretrains,
         ),
         Stage(

@@ -34,7 +34,7 @@ class Tickets:
         ticket = self._read(stage)
         return (
             all(self.is_done(needed) for needed in self._needs(stage))
-            and ticket.get("made_from") == self._made_from(stage)
+            and ticket.get("made_from") == self.made_from(stage)
             and ticket.get("result") == self._result(stage)
         )
 
@@ -43,7 +43,7 @@ class Tickets:
         path = self._path(stage)
         path.parent.mkdir(parents=True, exist_ok=True)
         ticket = {
-            "made_from": self._made_from(stage),
+            "made_from": self.made_from(stage),
             "result": self._result(stage),
             "seconds": round(seconds, 1),
         }
@@ -69,7 +69,7 @@ class Tickets:
         found = [self._stages[name] for name in stage.needs]
         return [needed for needed in found if needed.wanted(self._road.recipe)]
 
-    def _made_from(self, stage: Stage) -> str:
+    def made_from(self, stage: Stage) -> str:
         """Digest of all that decides the stage's outputs."""
         return _digest(
             [

@@ -1,7 +1,6 @@
-"""Stages that train: the towers, the catalog, MAKE, the rankers."""
+"""Stages after the towers: the catalog, MAKE, the rankers."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,81 +9,31 @@ import numpy as np
 
 import tfmm
 import tfmm.ranking  # registers what load_model needs
-from tfmm.records.example import decode
+from tfmm.encoders import VectorEncoder
 from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import read_manifest, write_manifest, writing
-from tfmm.records.tfrecord import read_records
 from tfmm.records.vocabularies import Vocabularies
 from tfmm.road.progress import Progress
-from tfmm.road.recipe import VARIANTS, ImageTower, Make, Ranking, TextTower
+from tfmm.road.recipe import VARIANTS, Make, Ranking
 from tfmm.road.road import Road
-
-
-def pretrain(road: Road) -> None:
-    """Trains the towers by SCL and saves them as encoders and as a SavedModel."""
-    settings = road.recipe.pretrain
-    assert settings is not None
-    keras.utils.set_random_seed(road.recipe.seed)
-    image = _image_encoder(settings.image) if settings.image else None
-    text = _text_encoder(road, settings.text) if settings.text else None
-    pairs, items = road.path("pairs"), road.path("items")
-    augment = settings.image is not None and settings.image.augment
-    train = tfmm.data.pairs(
-        pairs / "train",
-        items,
-        image=image,
-        text=text,
-        batch_size=settings.batch_size,
-        seed=road.recipe.seed,
-        augment=tfmm.pretrain.augment_pictures if augment else None,
-    )
-    test = tfmm.data.pairs(
-        pairs / "test",
-        items,
-        image=image,
-        text=text,
-        batch_size=settings.batch_size,
-        shuffle=False,
-    )
-    scl = tfmm.SCL(
-        image=image,
-        text=text,
-        tasks=settings.tasks,
-        bank_size=settings.bank_size,
-        momentum=settings.momentum,
-        margin=settings.margin,
-        triplet_weight=settings.triplet_weight,
-    )
-    steps = settings.epochs * len(train)
-    scl.compile(
-        optimizer=keras.optimizers.AdamW(_cosine(settings.learning_rate, steps))
-    )
-    history = scl.fit(
-        train,
-        epochs=settings.epochs,
-        validation_data=test,
-        shuffle=False,
-        verbose=0,
-        callbacks=[Progress(road.console, "SCL")],
-    )
-    with writing(road.path("encoders")) as tmp:
-        for encoder in filter(None, (image, text)):
-            encoder.save(tmp / encoder.modality)
-        tfmm.encoders.save_item_encoder(tmp / "saved_model", image=image, text=text)
-        _write_json(tmp / "history.json", history.history)
-        counts = read_manifest(pairs)["parts"]
-        write_manifest(
-            tmp,
-            kind="encoders",
-            counts={"read": counts["train"], "written": counts["train"], "dropped": {}},
-            tasks=[task.name for task in scl.tasks],
-        )
 
 
 def embed_items(road: Road) -> None:
     """The catalog: vectors of all items, from the towers or from the user."""
-    vectors = road.recipe.vectors
-    if vectors is None:
+    vectors, index = road.recipe.vectors, ItemIndex.open(road.path("index"))
+    if vectors is not None:
+        folder = road.recipe.folder
+        catalog = tfmm.Catalog.from_vectors(
+            folder / vectors.ids if vectors.ids else None,
+            folder / vectors.file,
+            name=vectors.name,
+            version=vectors.version,
+            modality=vectors.modality,
+            index=index,
+        )
+        catalog.save(road.path("catalog"))
+        return
+    if road.path("encoders", "saved_model").is_dir():
         from beam_jobs import embed_items as job
 
         job.run(
@@ -93,16 +42,23 @@ def embed_items(road: Road) -> None:
             str(road.path("index")),
             str(road.path("catalog")),
         )
-        return
-    folder = road.recipe.folder
+    if road.path("encoders", "vector").is_dir():
+        _add_vectors(road, index)
+
+
+def _add_vectors(road: Road, index: ItemIndex) -> None:
+    """Puts the vectors of the vector tower beside those of the others."""
+    encoder = VectorEncoder.load(road.path("encoders", "vector"))
     catalog = tfmm.Catalog.from_vectors(
-        folder / vectors.ids if vectors.ids else None,
-        folder / vectors.file,
-        name=vectors.name,
-        version=vectors.version,
-        modality=vectors.modality,
-        index=ItemIndex.open(road.path("index")),
+        encoder.ids,
+        encoder.embed(),
+        name="vector_tower",
+        version=encoder.digest,
+        modality="vector",
+        index=index,
     )
+    if road.path("encoders", "saved_model").is_dir():
+        catalog = tfmm.Catalog.merge(tfmm.Catalog.open(road.path("catalog")), catalog)
     catalog.save(road.path("catalog"))
 
 
@@ -139,19 +95,20 @@ def _train(
 ) -> None:
     """Fits a model on the training requests and saves it with its history."""
     train = train_requests(road, settings.batch_size)
-    rate = _cosine(settings.learning_rate, settings.epochs * len(train))
+    rate = cosine(settings.learning_rate, settings.epochs * len(train))
     model.compile(optimizer=tfmm.ranking.ranking_optimizer(rate))
-    history = model.fit(
-        train,
-        epochs=settings.epochs,
-        shuffle=False,
-        verbose=0,
-        callbacks=[Progress(road.console, name)],
-    )
+    with Progress(road.console, name) as progress:
+        history = model.fit(
+            train,
+            epochs=settings.epochs,
+            shuffle=False,
+            verbose=0,
+            callbacks=[progress],
+        )
     seen = read_manifest(road.path("timelines", "train"))["counts"]["written"]
     with writing(path.parent) as tmp:
         model.save(tmp / path.name)
-        _write_json(tmp / "history.json", history.history)
+        write_json(tmp / "history.json", history.history)
         counts = {"read": seen, "written": seen, "dropped": {}}
         write_manifest(tmp, kind=path.stem, counts=counts)
 
@@ -180,37 +137,7 @@ def train_requests(road: Road, batch_size: int) -> Any:
     )
 
 
-def _image_encoder(tower: ImageTower) -> Any:
-    if tower.preset:
-        return tfmm.encoders.image_from_preset(tower.preset, dimension=tower.dimension)
-    return tfmm.encoders.image(
-        tower.size, dimension=tower.dimension, image_size=tower.image_size
-    )
-
-
-def _text_encoder(road: Road, tower: TextTower) -> Any:
-    if tower.preset:
-        return tfmm.encoders.text_from_preset(
-            tower.preset,
-            dimension=tower.dimension,
-            sequence_length=tower.sequence_length,
-        )
-    return tfmm.encoders.text(
-        tower.size,
-        titles=_titles(road.path("items")),
-        dimension=tower.dimension,
-        sequence_length=tower.sequence_length,
-    )
-
-
-def _titles(folder: Path) -> Iterator[bytes]:
-    for name in sorted(read_manifest(folder, kind="items")["files"]):
-        if name.endswith(".tfrecord"):
-            for record in read_records(folder / name):
-                yield decode(record)["title"][0]
-
-
-def _cosine(peak: float, steps: int) -> Any:
+def cosine(peak: float, steps: int) -> Any:
     """A rate that rises for a tenth of the steps, then falls to 0.
 
     The last steps then average over many batches: the score of an ID model's single
@@ -222,7 +149,8 @@ def _cosine(peak: float, steps: int) -> Any:
     )
 
 
-def _write_json(path: Path, history: dict[str, list[Any]]) -> None:
+def write_json(path: Path, history: dict[str, list[Any]]) -> None:
+    """Writes a history as plain numbers."""
     plain = {
         name: np.asarray(values, float).tolist() for name, values in history.items()
     }

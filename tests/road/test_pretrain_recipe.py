@@ -1,0 +1,112 @@
+"""The settings of pre-training, and what they change on the road."""
+
+import pytest
+
+from tfmm.errors import TfmmError
+from tfmm.records.manifest import write_manifest, writing
+from tfmm.road.recipe import Recipe
+from tfmm.road.road import Road
+from tfmm.road.sound import check_recipe
+from tfmm.road.stages import STAGES
+from tfmm.road.tickets import Tickets
+from tfmm.schema import read_yaml, validated
+
+HEAD = "name: a\nout: o\ninput: {marketplace: {}}\n"
+
+
+def recipe(tmp_path, pretrain, head=HEAD):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"{head}pretrain: {pretrain}\n")
+    return Recipe.from_yaml(path)
+
+
+def test_everything_can_be_set(tmp_path):
+    text = """
+  image: {preset: vit, freeze: backbone, backbone_rate: 0.05, augment: false}
+  text: {size: tiny, mask_words: 0.15}
+  vector: {file: v.npy, ids: i.npy, projection: mlp, dimension: 64}
+  fused: {dimension: 32}
+  tasks: ["text->text", "clicked:image->image", "item:text->image", "fused->fused"]
+  momentum: {start: 0.9, end: 0.999}
+  bank_start: 100
+  symmetric: true
+  chunk_size: 32
+  mixed_precision: bfloat16
+  early_stop: 2
+  checkpoint_every: 50
+"""
+    pretrain = recipe(tmp_path, text).pretrain
+    assert pretrain.sources == ("search", "clicked", "item")
+    assert pretrain.momentum.end == 0.999
+    assert pretrain.text.mask_words == 0.15
+
+
+def test_defaults_are_searches_alone(tmp_path):
+    pretrain = recipe(tmp_path, "{image: {}}").pretrain
+    assert pretrain.sources == ("search",)
+    vector = recipe(tmp_path, "{vector: {file: v.npy, ids: i.npy}}").pretrain
+    assert vector.sources == ("clicked",)  # a search has no vector of its own
+    assert (pretrain.momentum, pretrain.bank_start, pretrain.chunk_size) == (
+        0.99,
+        0,
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("pretrain", "message"),
+    [
+        ("{}", "an image tower, a text tower or both"),
+        ("{image: {}, fused: {}}", "an image and a text tower for the fused vector"),
+        ("{text: {}, tasks: ['bought:text->text']}", "tasks.*bought"),
+        ("{text: {}, tasks: []}", "tasks"),
+        ("{text: {mask_words: 1.5}}", "mask_words.*Received: 1.5"),
+        ("{text: {}, momentum: {begin: 1}}", "momentum"),
+        ("{text: {}, mixed_precision: half}", "mixed_precision"),
+        ("{vector: {file: v.npy, projection: deep}}", "projection"),
+    ],
+)
+def test_what_does_not_fit_is_taught(tmp_path, pretrain, message):
+    with pytest.raises(TfmmError, match=message):
+        recipe(tmp_path, pretrain)
+
+
+def test_tasks_decide_the_pairs_and_checkpoints_decide_nothing(tmp_path):
+    def made_from(pretrain, stage):
+        road = Road(recipe(tmp_path, pretrain))
+        return Tickets(road, STAGES).made_from(STAGES[stage])
+
+    plain = "{text: {}}"
+    named = "{text: {}, tasks: ['text->text']}"
+    clicked = "{text: {}, tasks: ['clicked:text->text']}"
+    often = "{text: {}, checkpoint_every: 7}"
+    assert made_from(plain, "search-pairs") == made_from(named, "search-pairs")
+    assert made_from(plain, "search-pairs") != made_from(clicked, "search-pairs")
+    assert made_from(plain, "pretrain") != made_from(named, "pretrain")
+    assert made_from(plain, "pretrain") == made_from(often, "pretrain")
+
+
+def test_supplied_pairs_are_noticed_when_they_change(tmp_path):
+    road = Road(recipe(tmp_path, "{text: {}, pairs: mine}"))
+    before = STAGES["pretrain"].reads(road)
+    with writing(tmp_path / "mine") as tmp:
+        write_manifest(tmp, kind="pairs", counts={"written": 0})
+    assert STAGES["pretrain"].reads(road) != before
+
+
+def test_items_alone_need_no_searches(tmp_path, hand_made):
+    content = read_yaml(hand_made[0])
+    del content["searches"]
+    folder = hand_made[0].parent
+    schema = folder / "no_searches.yaml"
+    from tfmm.schema import Schema
+
+    validated(Schema, content, schema).to_yaml(schema)
+    head = f"name: a\nout: o\nuser_key: 0123456789abcdef\ninput: {{schema: {schema}}}\n"
+    alone = "{image: {}, text: {}, tasks: ['item:text->image']}"
+    check_recipe(Road(recipe(tmp_path, alone, head)))
+    with pytest.raises(TfmmError, match="has no `searches`"):
+        check_recipe(Road(recipe(tmp_path, "{text: {}}", head)))
+    vector = "{vector: {file: gone.npy}, tasks: ['item:vector->vector']}"
+    with pytest.raises(TfmmError, match=r"no file .*gone.npy"):
+        check_recipe(Road(recipe(tmp_path, vector, head)))

@@ -1,0 +1,208 @@
+"""The stage that trains the towers by SCL."""
+
+import json
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import keras
+
+import tfmm
+from tfmm.pretrain.momentum import Ramp
+from tfmm.pretrain.monitors import BankMonitor, MeanAccuracy, TemperatureMonitor
+from tfmm.pretrain.retrieval import embed_pairs
+from tfmm.records.index import ItemIndex
+from tfmm.records.leak import check_pairs
+from tfmm.records.manifest import read_manifest, write_manifest, writing
+from tfmm.records.sources import describe
+from tfmm.road.pretrain_line import pretrain_line
+from tfmm.road.pretrain_recipe import MomentumRamp, Pretrain
+from tfmm.road.progress import Progress
+from tfmm.road.road import Road
+from tfmm.road.sheets import save_sheets
+from tfmm.road.stages import STAGES
+from tfmm.road.tickets import Tickets
+from tfmm.road.towers import rates, titles, towers
+from tfmm.road.train import cosine, write_json
+
+
+def pretrain(road: Road) -> None:
+    """Trains the towers by SCL and saves them as encoders and as a SavedModel.
+
+    An interrupted training goes on, when it is run again, at the step where it
+    stopped: its checkpoints are below `.work` until the towers are saved.
+    """
+    settings = road.recipe.pretrain
+    assert settings is not None
+    keras.utils.set_random_seed(road.recipe.seed)
+    with _precision(settings.mixed_precision):
+        encoders = towers(road)
+        train, test = _pairs(road, encoders)
+        _tell(road, encoders)
+        scl = _model(settings, encoders, settings.epochs * len(train))
+        rate = cosine(settings.learning_rate, settings.epochs * len(train))
+        scl.compile(optimizer=tfmm.encoders.AdamW(rate, rates=rates(road, encoders)))
+        work = _work_folder(road)
+        progress = Progress(road.console, "SCL", pretrain_line)
+        with progress, warnings.catch_warnings():
+            # The line of an epoch says it.
+            warnings.filterwarnings("ignore", r"Task .* has collapsed")
+            history = scl.fit(
+                train,
+                epochs=settings.epochs,
+                validation_data=test,
+                verbose=0,
+                callbacks=[*_monitors(road, settings), progress],
+                checkpoints=work,
+                checkpoint_every=settings.checkpoint_every,
+            )
+        _save(road, scl, encoders, test, history)
+    shutil.rmtree(work.parent)
+    with suppress(OSError):  # Somebody keeps something else there.
+        work.parent.parent.rmdir()
+
+
+def _pairs(road: Road, encoders: dict[str, Any]) -> tuple[Any, Any]:
+    """Training pairs, audited if they are the user's own, and test pairs."""
+    settings = road.recipe.pretrain
+    assert settings is not None
+    folder = road.path("pairs", "train")
+    if settings.pairs:
+        folder = road.recipe.folder / settings.pairs
+        first_test = read_manifest(road.path("pairs")).get("first_test")
+        if first_test is not None:
+            timed = check_pairs(folder, first_test)
+            road.console.print(f"      {timed:,} supplied pairs are before the test")
+    read = {name: encoders.get(name) for name in ("image", "text", "vector")}
+    common = {
+        **read,
+        "batch_size": settings.batch_size,
+        "sources": settings.sources,
+        "index": ItemIndex.open(road.path("index")),
+    }
+    augment = settings.image is not None and settings.image.augment
+    train = tfmm.data.pairs(
+        folder,
+        road.path("items"),
+        seed=road.recipe.seed,
+        augment=tfmm.pretrain.augment_pictures if augment else None,
+        mask_words=settings.text.mask_words if settings.text else 0.0,
+        **common,
+    )
+    test = tfmm.data.pairs(
+        road.path("pairs", "test"), road.path("items"), shuffle=False, **common
+    )
+    return train, test
+
+
+def _tell(road: Road, encoders: dict[str, Any]) -> None:
+    """What the towers are trained on, before they are."""
+    sources = read_manifest(road.path("pairs", "train")).get("sources", {})
+    road.console.print(f"      training {describe(sources)}")
+    text = encoders.get("text")
+    if text is not None:
+        share = text.unknown_share(titles(road.path("items")))
+        road.console.print(f"      {share:.1%} of the titles' tokens are unknown")
+
+
+def _model(settings: Pretrain, encoders: dict[str, Any], steps: int) -> Any:
+    momentum: Any = settings.momentum
+    if isinstance(momentum, MomentumRamp):
+        momentum = Ramp(momentum.start, momentum.end, momentum.steps or steps)
+    return tfmm.SCL(
+        **encoders,
+        tasks=settings.tasks,
+        bank_size=settings.bank_size,
+        bank_start=settings.bank_start,
+        momentum=momentum,
+        temperature_init=settings.temperature,
+        margin=settings.margin,
+        triplet_weight=settings.triplet_weight,
+        symmetric=settings.symmetric,
+        chunk_size=settings.chunk_size,
+    )
+
+
+def _monitors(road: Road, settings: Pretrain) -> list[Any]:
+    """Callbacks in the order in which they add to the logs and read them."""
+    found: list[Any] = [MeanAccuracy(), TemperatureMonitor(), BankMonitor()]
+    if settings.early_stop:
+        stop = keras.callbacks.EarlyStopping(
+            "val_acc@5",
+            mode="max",
+            patience=settings.early_stop,
+            restore_best_weights=True,
+        )
+        found.append(stop)
+    if settings.tensorboard:
+        folder = str(road.path("tensorboard", "pretrain"))
+        found.append(keras.callbacks.TensorBoard(folder))
+    return found
+
+
+def _save(
+    road: Road, scl: Any, encoders: dict[str, Any], test: Any, history: Any
+) -> None:
+    settings = road.recipe.pretrain
+    assert settings is not None
+    with writing(road.path("encoders")) as tmp:
+        for name, encoder in encoders.items():
+            encoder.save(tmp / name)
+        served = {k: v for k, v in encoders.items() if k != "vector"}
+        if served:
+            tfmm.encoders.save_item_encoder(tmp / "saved_model", **served)
+        write_json(tmp / "history.json", history.history)
+        found = embed_pairs(scl, test)
+        measured = {
+            name: {
+                "queries": len(embedded.queries),
+                "candidates": len(embedded.candidates),
+                **embedded.numbers(k=(1, 5, 10)),
+            }
+            for name, embedded in found.items()
+        }
+        (tmp / "retrieval.json").write_text(json.dumps(measured, indent=1) + "\n")
+        save_sheets(
+            tmp,
+            scl.tasks,
+            found,
+            test,
+            pairs=road.path("pairs", "test"),
+            items=road.path("items"),
+            sources=settings.sources,
+            show_searches=settings.show_searches,
+        )
+        counts = read_manifest(road.path("pairs"))["parts"]
+        write_manifest(
+            tmp,
+            kind="encoders",
+            counts={"read": counts["train"], "written": counts["train"], "dropped": {}},
+            tasks=[str(task) for task in scl.tasks],
+        )
+
+
+def _work_folder(road: Road) -> Path:
+    """Where this training's checkpoints are; those of other settings are removed."""
+    made_from = Tickets(road, STAGES).made_from(STAGES["pretrain"])
+    folder = road.path(".work", f"pretrain-{made_from[:16]}")
+    for other in folder.parent.glob("pretrain-*"):
+        if other != folder:
+            shutil.rmtree(other)
+    if (folder / "checkpoints").is_dir():
+        road.console.print("      going on where it was interrupted")
+    return folder / "checkpoints"
+
+
+@contextmanager
+def _precision(name: str | None) -> Iterator[None]:
+    """Keras's policy for the layers made within."""
+    before = keras.config.dtype_policy()
+    if name:
+        keras.config.set_dtype_policy(f"mixed_{name}")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,100 @@
+"""The towers that a recipe asks for."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tfmm
+from tfmm.records.example import decode
+from tfmm.records.index import ItemIndex
+from tfmm.records.manifest import read_manifest
+from tfmm.records.tfrecord import read_records
+from tfmm.road.pretrain_recipe import ImageTower, TextTower, VectorTower
+from tfmm.road.road import Road
+
+
+def towers(road: Road) -> dict[str, Any]:
+    """The encoders of the modalities in use, by the names that `SCL` takes them by."""
+    settings = road.recipe.pretrain
+    assert settings is not None
+    found: dict[str, Any] = {}
+    if settings.image:
+        found["image"] = _image(settings.image)
+    if settings.text:
+        found["text"] = _text(road, settings.text)
+    for name in ("image", "text"):
+        tower = getattr(settings, name)
+        if tower and tower.freeze == "backbone":
+            found[name].freeze_backbone()
+        elif tower and tower.freeze:
+            found[name].freeze(tower.freeze)
+    if settings.vector:
+        found["vector"] = _vector(road, settings.vector)
+    if settings.fused:
+        found["fusion"] = tfmm.encoders.fusion(
+            found["image"], found["text"], dimension=settings.fused.dimension
+        )
+    return found
+
+
+def rates(road: Road, encoders: dict[str, Any]) -> dict[str, float]:
+    """Multiples of the learning rate of what was trained before; see `AdamW`."""
+    found = {}
+    for name in ("image", "text"):
+        tower = getattr(road.recipe.pretrain, name)
+        if tower and tower.preset and _trains_backbone(encoders[name]):
+            found[f"{encoders[name].tower.name}/backbone"] = tower.backbone_rate
+    return found
+
+
+def titles(folder: Path) -> Iterator[bytes]:
+    """The titles of all items, those in further languages included."""
+    for name in sorted(read_manifest(folder, kind="items")["files"]):
+        if name.endswith(".tfrecord"):
+            for record in read_records(folder / name):
+                item = decode(record)
+                yield item["title"][0]
+                yield from item.get("more_titles", [])
+
+
+def _trains_backbone(encoder: Any) -> bool:
+    return any(
+        stage.backbone and any(layer.trainable_weights for layer in stage.layers)
+        for stage in encoder.tower.stages
+    )
+
+
+def _image(tower: ImageTower) -> Any:
+    if tower.preset:
+        return tfmm.encoders.image_from_preset(
+            tower.preset, dimension=tower.dimension, image_size=tower.image_size
+        )
+    return tfmm.encoders.image(
+        tower.size, dimension=tower.dimension, image_size=tower.image_size or 64
+    )
+
+
+def _text(road: Road, tower: TextTower) -> Any:
+    if tower.preset:
+        return tfmm.encoders.text_from_preset(
+            tower.preset,
+            dimension=tower.dimension,
+            sequence_length=tower.sequence_length,
+        )
+    return tfmm.encoders.text(
+        tower.size,
+        titles=titles(road.path("items")),
+        dimension=tower.dimension,
+        sequence_length=tower.sequence_length or 24,
+    )
+
+
+def _vector(road: Road, tower: VectorTower) -> Any:
+    folder = road.recipe.folder
+    return tfmm.encoders.vectors(
+        folder / tower.file,
+        ids=folder / tower.ids if tower.ids else None,
+        index=ItemIndex.open(road.path("index")),
+        dimension=tower.dimension,
+        projection=tower.projection,
+    )
