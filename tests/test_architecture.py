@@ -22,7 +22,7 @@ MAY = {
     "data": {"errors", "records", "encoders"},
     "catalog": {"errors", "records"},
     "layers": {"errors"},
-    "encoders": {"errors", "records", "layers"},
+    "encoders": {"errors", "records", "catalog", "layers"},
     "pretrain": {"errors", "records", "data", "layers", "encoders"},
     "ranking": {"errors", "records", "catalog", "layers"},
     "evaluation": {"errors", "records", "catalog", "ranking"},

@@ -28,6 +28,36 @@ def test_round_trip_of_the_other_split(tmp_path):
     assert Schema.from_yaml(tmp_path / "again.yaml") == schema
 
 
+def test_roles_of_pair_training(tmp_path):
+    items = shop.SCHEMA["items"] | {
+        "more_images": ["front", "back"],
+        "more_titles": "french",
+        "equivalent": "style",
+    }
+    searches = {
+        "files": "s.parquet",
+        "time": "t",
+        "bought": "b",
+        "clicked": "c",
+        "search": "s",
+        "part": "p",
+    }
+    schema = load(tmp_path, shop.SCHEMA | {"items": items, "searches": searches})
+    assert {
+        role: (column, kind)
+        for role, (column, kind, _) in schema.items.columns().items()
+        if role.startswith(("more", "equivalent"))
+    } == {
+        "more_titles_0": ("french", "texts"),
+        "more_images_0": ("front", "medias"),
+        "more_images_1": ("back", "medias"),
+        "equivalent": ("style", "text"),
+    }
+    assert schema.searches.columns()["part"] == ("p", "text", True)
+    schema.to_yaml(tmp_path / "again.yaml")
+    assert Schema.from_yaml(tmp_path / "again.yaml") == schema
+
+
 def test_no_file(tmp_path):
     with pytest.raises(TfmmError, match="There is no file"):
         Schema.from_yaml(tmp_path / "absent.yaml")

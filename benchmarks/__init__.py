@@ -1,0 +1,1 @@
+"""Measurements; each prints a table: `python -m benchmarks.NAME --size smoke`."""

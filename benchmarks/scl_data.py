@@ -1,0 +1,152 @@
+"""The three data sets of the ablation, decoded once, as arrays."""
+
+import hashlib
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from PIL import Image
+
+SIDE = 32
+_NONE = -1
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """Queries, items and which item answers which query.
+
+    Args:
+        pictures: uint8 `[I, S, S, 3]`, the items' pictures.
+        titles: I titles.
+        classes: int `[I]`, what a supervised classifier learns.
+        groups: int `[I]`, the first of each item's interchangeable items.
+        query_pictures: uint8 `[Q, S, S, 3]`, or `None` where queries are words.
+        query_words: Q texts, or `None` where queries are pictures.
+        train: int `[P, 2]`, places of query and answer.
+        test: int `[P', 2]`, likewise.
+        negatives: int `[Q, 4]`, clicked-not-bought items, -1 fills.
+    """
+
+    pictures: np.ndarray
+    titles: list[str]
+    classes: np.ndarray
+    groups: np.ndarray
+    query_pictures: np.ndarray | None
+    query_words: list[str] | None
+    train: np.ndarray
+    test: np.ndarray
+    negatives: np.ndarray
+
+
+def marketplace(items: int, searches: int, seed: int, cache: Path) -> PairSet:
+    """Searches by picture that ended in a purchase; those of the last days are the test.
+
+    The split is the schema's: the first validation day.
+    """
+    folder = cache / f"marketplace-{items}-{searches}-{seed}"
+    _simulate(folder, items, searches, seed)
+    table = pq.read_table(folder / "items.parquet")
+    ids = {value: place for place, value in enumerate(table["item_id"].to_pylist())}
+    pictures, there = _decoded(table["image"].to_pylist())
+    rows = pq.read_table(folder / "searches.parquet").to_pylist()
+    first_test = _first_test(folder)
+    queries, negatives, parts = [], [], {True: [], False: []}
+    for row in rows:
+        bought = ids.get(row["bought_item"], _NONE)
+        if row["query_image"] is None or bought == _NONE or not there[bought]:
+            continue
+        clicked = [ids[c] for c in row["clicked_items"] if there[ids.get(c, _NONE)]]
+        negatives.append((clicked + [_NONE] * 4)[:4])
+        parts[_seconds(row["time"]) >= first_test].append((len(queries), bought))
+        queries.append(row["query_image"])
+    titles = [title or "" for title in table["title"].to_pylist()]
+    _, classes = np.unique(table["category"].to_numpy(False).astype(str), False, True)
+    return PairSet(
+        pictures,
+        titles,
+        classes,
+        np.arange(len(ids)),
+        _decoded(queries)[0],
+        None,
+        np.array(parts[False]),
+        np.array(parts[True]),
+        np.array(negatives),
+    )
+
+
+def public(name: str) -> PairSet:
+    """Grocery Store or Fashion Products, from the folder of `TFMM_DATA`."""
+    from tfmm.datasets import fashion_products, grocery_store
+
+    root = Path(os.environ.get("TFMM_DATA", "../shared/data"))
+    modules = {"grocery": grocery_store, "fashion": fashion_products}
+    folders = {"grocery": "grocery_store", "fashion": "fashion_products"}
+    data = modules[name].load(root / folders[name])
+    label = data.attributes["coarse" if name == "grocery" else "articleType"]
+    _, classes = np.unique(np.array(label), return_inverse=True)
+    words = data.query_words if name == "fashion" else None
+    return PairSet(
+        data.item_pixels(SIDE),
+        data.titles,
+        classes,
+        np.asarray(data.groups),
+        None if words else data.query_pixels(SIDE),
+        words,
+        np.stack(data.pairs("train"), axis=1),
+        np.stack(data.pairs("test"), axis=1),
+        np.full((len(data.query_words), 4), _NONE),
+    )
+
+
+def _simulate(folder: Path, items: int, searches: int, seed: int) -> None:
+    from tfmm.datasets.marketplace import MarketplaceConfig, generate
+
+    if (folder / "manifest.json").is_file():
+        return
+    print(f"  simulating {items:,} items and {searches:,} searches", flush=True)
+    config = MarketplaceConfig.of_size(
+        "standard",
+        items=items,
+        searches=searches,
+        seed=seed,
+        image_size=SIDE,
+        users=2_000,
+        requests_per_user=1.0,
+        views_per_user=1.0,
+    )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    generate(folder, config)
+
+
+def _first_test(folder: Path) -> float:
+    from tfmm.schema import Schema
+    from tfmm.schema.rules import microseconds
+
+    split = Schema.from_yaml(folder / "schema.yaml").split
+    return microseconds(split.validation_from or split.test_from) / 1e6
+
+
+def _seconds(moment: object) -> float:
+    return moment.timestamp() if hasattr(moment, "timestamp") else float(moment)
+
+
+def _decoded(files: list[bytes | None]) -> tuple[np.ndarray, np.ndarray]:
+    pictures = np.zeros((len(files), SIDE, SIDE, 3), np.uint8)
+    for place, data in enumerate(files):
+        if data is not None:
+            picture = Image.open(io.BytesIO(data)).convert("RGB")
+            pictures[place] = np.asarray(picture.resize((SIDE, SIDE)))
+    # The last row answers for the place -1: an item that is not there.
+    there = np.array([data is not None for data in files] + [False])
+    return pictures, there
+
+
+def digest(data: PairSet) -> str:
+    """Names the very data that a result is of."""
+    state = hashlib.sha256(data.pictures.tobytes())
+    for part in (data.train, data.test):
+        state.update(part.tobytes())
+    return state.hexdigest()[:12]
