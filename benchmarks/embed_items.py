@@ -28,7 +28,7 @@ IMAGE_SIZE = 64
 BATCH = 256
 ITEMS = {
     "smoke": {"micro": 512, "tiny": 256},
-    "standard": {"micro": 32_768, "tiny": 4096},
+    "standard": {"micro": 32_768, "tiny": 8192},
 }
 RUNS = {"smoke": 1, "standard": 5}
 

@@ -42,7 +42,7 @@ class PairSet:
 
 
 def marketplace(items: int, searches: int, seed: int, cache: Path) -> PairSet:
-    """Searches by picture that ended in a purchase; those of the last days are the test.
+    """Searches by picture that ended in a purchase; the last days' are the test.
 
     The split is the schema's: the first validation day.
     """
@@ -97,8 +97,27 @@ def public(name: str) -> PairSet:
         words,
         np.stack(data.pairs("train"), axis=1),
         np.stack(data.pairs("test"), axis=1),
-        np.full((len(data.query_words), 4), _NONE),
+        _siblings(classes, np.stack(data.pairs("train"), axis=1), len(data.parts)),
     )
+
+
+def _siblings(classes: np.ndarray, pairs: np.ndarray, queries: int) -> np.ndarray:
+    """Per query up to 4 training items of its answer's class that do not answer it.
+
+    They stand for clicked-not-bought items, which these sets lack.
+    """
+    rng = np.random.default_rng(0)
+    shown = np.unique(pairs[:, 1])
+    by_class = {c: shown[classes[shown] == c] for c in np.unique(classes[shown])}
+    answers: dict[int, list[int]] = {}
+    for query, item in pairs.tolist():
+        answers.setdefault(query, []).append(item)
+    negatives = np.full((queries, 4), _NONE)
+    for query, items in answers.items():
+        others = np.setdiff1d(by_class[classes[items[0]]], items)
+        drawn = rng.permutation(others)[:4]
+        negatives[query, : len(drawn)] = drawn
+    return negatives
 
 
 def _simulate(folder: Path, items: int, searches: int, seed: int) -> None:
