@@ -149,7 +149,7 @@ class Pretrain(Part):
     momentum: Annotated[float, Field(ge=0, le=1)] | MomentumRamp = 0.99
     temperature: Rate = 0.07
     margin: float = 0.1
-    triplet_weight: Annotated[float, Field(ge=0)] = 1.0
+    triplet_weight: Annotated[float, Field(ge=0)] = 10.0
     symmetric: bool = False
     batch_size: Positive = 64
     chunk_size: Positive | None = None
