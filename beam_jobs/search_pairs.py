@@ -149,7 +149,7 @@ def _write_manifests(
         counts=common.table_counts(found, "searches"),
         pictures=common.table_counts(found, "pictures"),
         clicked=common.table_counts(found, "clicked"),
-        items=common.table_counts(found, "items"),
+        item_pairs=common.table_counts(found, "items"),
         parts={part: _pairs(counts) for part, counts in counted.items()},
         sources={
             name: {what: sum(x[name][what] for x in counted.values()) for what in _WHAT}
