@@ -82,7 +82,11 @@ def test_all_sources_by_hand(tmp_path):
     assert manifest["parts"] == {"train": 7, "test": 2}
     assert manifest["clicked"]["read"] == 7
     assert manifest["clicked"]["dropped"] == {"bought_item": 3, "no_media": 1}
-    assert manifest["item_pairs"] == {"read": 4, "written": 3, "dropped": {"no_media": 1}}
+    assert manifest["item_pairs"] == {
+        "read": 4,
+        "written": 3,
+        "dropped": {"no_media": 1},
+    }
     for path in (tmp_path / "pairs").rglob("*"):
         assert path.is_dir() or b"secretsearch" not in path.read_bytes()
 
