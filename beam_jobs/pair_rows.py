@@ -63,6 +63,7 @@ class PairsOfSearches(WithMedia):
             if not found:
                 reason = "no_query" if "search" in self._sources else "no_click"
                 common.count(f"searches:dropped:{reason}")
+            common.count(f"searches:{search['part']}", bool(found))
             made[search["part"]] += found
         for part, pairs in made.items():
             yield from placed(part, pairs)

@@ -27,6 +27,8 @@ from tfmm.schema import GlobalTime, Schema
 KIND = "pairs"
 ITEM_TEST_SHARE = 0.05
 _WHAT = ("pairs", *QUERIES)
+# What else a source reads: its name in the manifest, and among the counters.
+_TABLES = (("clicked", "clicked", "clicked"), ("item", "item_pairs", "items"))
 
 
 def run(
@@ -133,8 +135,8 @@ def _write_manifests(
     first_test: int,
     index: ItemIndex,
 ) -> None:
-    counted = {part: source_counts(found, part, sources) for part in PARTS}
-    for part, counts in counted.items():
+    by_part = {part: source_counts(found, part, sources) for part in PARTS}
+    for part, counts in by_part.items():
         write_manifest(
             folder / part,
             kind=KIND,
@@ -143,16 +145,23 @@ def _write_manifests(
             first_test=first_test,
             index=index.stamp(),
         )
+    tables = {}
+    if set(sources) != {"item"}:
+        tables = {
+            "counts": common.table_counts(found, "searches"),
+            "pictures": common.table_counts(found, "pictures"),
+            "searches": {part: found.get(f"searches:{part}", 0) for part in PARTS},
+        }
+    for source, table, counter in _TABLES:
+        if source in sources:
+            tables[table] = common.table_counts(found, counter)
     write_manifest(
         folder,
         kind="pair_sets",
-        counts=common.table_counts(found, "searches"),
-        pictures=common.table_counts(found, "pictures"),
-        clicked=common.table_counts(found, "clicked"),
-        item_pairs=common.table_counts(found, "items"),
-        parts={part: _pairs(counts) for part, counts in counted.items()},
+        **{"counts": {}, **tables},
+        parts={part: _pairs(counts) for part, counts in by_part.items()},
         sources={
-            name: {what: sum(x[name][what] for x in counted.values()) for what in _WHAT}
+            name: {what: sum(x[name][what] for x in by_part.values()) for what in _WHAT}
             for name in sources
         },
         first_test=first_test,

@@ -1,6 +1,7 @@
 """Shops that many tests share, each built once a session."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import shop
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heeded():
+    """Python ignores Ctrl-C when a shell starts it in the background."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

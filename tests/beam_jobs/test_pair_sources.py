@@ -7,8 +7,10 @@ from sample_pictures import encoded, noise, plain
 
 from beam_jobs import item_media, search_pairs
 from tfmm.errors import TfmmError
+from tfmm.evaluation.report_stages import count_faults, stage_counts
 from tfmm.records.index import ItemIndex
 from tfmm.records.leak import check_pairs
+from tfmm.records.manifest import write_manifest
 
 ONE, OTHER = encoded(noise((20, 20))), encoded(plain((20, 20)))
 # Rows 2 to 5; a and b have one photo, so that they are one group; d has nothing.
@@ -89,6 +91,23 @@ def test_all_sources_by_hand(tmp_path):
     }
     for path in (tmp_path / "pairs").rglob("*"):
         assert path.is_dir() or b"secretsearch" not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "sources", [["item"], ["clicked"], ["search", "clicked", "item"]]
+)
+def test_the_report_accounts_for_every_record(tmp_path, sources):
+    run(tmp_path, sources=sources)
+    given = {"items": 4, "searches": 3}
+    (tmp_path / "input").mkdir()
+    write_manifest(tmp_path / "input", kind="input", counts={"written": given})
+    stages = stage_counts(tmp_path)
+    assert count_faults(stages) == []
+    divided = [
+        stage.parts for stage in stages if stage.stage == "pairs" and stage.parts
+    ]
+    searches = {"train": 2, "test": 1}
+    assert divided == ([] if sources == ["item"] else [searches])
 
 
 def test_a_source_alone(tmp_path):

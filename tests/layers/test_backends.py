@@ -1,12 +1,6 @@
 """The layers give the same numbers on the TensorFlow and the JAX backend."""
 
-import importlib.util
-import os
-import subprocess
-import sys
-
-import numpy as np
-import pytest
+from backends import assert_same_on_both
 
 _SCRIPT = """
 import sys
@@ -39,15 +33,4 @@ np.savez(sys.argv[1], *[ops.convert_to_numpy(x) for x in results])
 
 
 def test_jax_equals_tensorflow(tmp_path):
-    if importlib.util.find_spec("jax") is None:
-        pytest.skip("jax is not installed (the extra `jax`)")
-    results = []
-    for backend in ("tensorflow", "jax"):
-        path = tmp_path / f"{backend}.npz"
-        environment = {**os.environ, "KERAS_BACKEND": backend}
-        command = [sys.executable, "-c", _SCRIPT, str(path)]
-        subprocess.run(command, env=environment, check=True)
-        with np.load(path, allow_pickle=False) as arrays:
-            results.append(list(arrays.values()))
-    for expected, actual in zip(*results, strict=True):
-        np.testing.assert_allclose(actual, expected, atol=1e-5)
+    assert_same_on_both(_SCRIPT, tmp_path, atol=1e-5)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfmm.errors import TfmmError
-from tfmm.pretrain.losses import info_nce, masked_mean, triplet
+from tfmm.pretrain.losses import bank_nce, info_nce, triplet
 
 QUERY = np.array([[1.0, 0.0], [0.0, 1.0]])
 KEYS = np.array([[0.6, 0.8], [0.0, 1.0], [1.0, 0.0]])
@@ -119,6 +119,32 @@ def test_bank_by_hand():
     np.testing.assert_allclose(losses, expected, rtol=1e-6)
 
 
+def test_the_bank_alone_by_hand():
+    # Row 0: 0.6 / 0.5 against 1 / 0.5 (group 7 answers it); row 1: 1 / 0.5 against 0.
+    bank = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
+    losses = bank_nce(
+        QUERY,
+        KEYS[:2],
+        0.5,
+        bank=bank,
+        bank_groups=np.array([5, 7, 0]),
+        groups=np.array([[7], [7]]),
+    )
+    expected = [math.log(1 + math.exp(2.0 - 1.2)), math.log(1 + math.exp(0.0 - 2.0))]
+    np.testing.assert_allclose(numbers(losses), expected, rtol=1e-6)
+
+
+def test_the_bank_alone_is_info_nce_without_a_batch():
+    given = problem()
+    keys = given["keys"][given["positive"]]
+    alone = {name: given[name] for name in ("bank", "bank_groups", "groups")}
+    tau, none = given["temperature"], np.zeros((len(keys), len(keys)), bool)
+    for chunk_size in (None, 4):
+        losses = bank_nce(given["query"], keys, tau, **alone, chunk_size=chunk_size)
+        expected = info_nce(given["query"], keys, tau, mask=none, **alone)
+        np.testing.assert_allclose(numbers(losses), numbers(expected), rtol=1e-5)
+
+
 def test_an_empty_bank_changes_nothing():
     empty = info_nce(
         QUERY, KEYS, 0.1, bank=np.zeros((5, 2)), bank_groups=np.zeros(5, "int32")
@@ -204,12 +230,6 @@ def test_triplet_by_hand():
     np.testing.assert_allclose(numbers(losses), [0.3, 0.0], atol=1e-6)
     masked = triplet(QUERY, KEYS[:2], negative, 0.1, mask=np.array([False, True]))
     np.testing.assert_allclose(numbers(masked), [0.0, 0.0])
-
-
-def test_masked_mean_of_nothing_is_zero():
-    nothing = masked_mean(np.array([np.inf, np.nan]), np.array([False, False]))
-    assert float(nothing) == 0.0
-    assert float(masked_mean(np.array([1.0, 3.0]), np.array([True, True]))) == 2.0
 
 
 def test_padding_rows_never_change_a_row():

@@ -41,8 +41,9 @@ def test_a_pretraining_line_says_what_matters():
         "image_bank_age": 9.0,
     }
     assert pretrain_line(logs) == (
-        "loss 3.000, test 3.500; image Acc@1 0.250, Acc@5 0.500, tau 0.0700; "
-        "text tau 0.0500"
+        "loss 3.000, test 3.500\n"
+        "        image Acc@1 0.250, Acc@5 0.500, tau 0.0700\n"
+        "        text tau 0.0500"
     )
     spread = {"std": 0.9, "uniformity": -3.0, "distinct": 0.8}
     point = {"std": 0.01, "uniformity": -0.1, "distinct": 0.8}

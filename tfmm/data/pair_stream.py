@@ -124,4 +124,11 @@ class Stream:
             dataset = dataset.apply(tf.data.experimental.assert_cardinality(length))
         dataset = dataset.prefetch(tf.data.AUTOTUNE)
         dataset.num_pairs, dataset.at = self.count, self.at
+        # What checkpoints compare, so that a fit goes on with the same batches only.
+        dataset.facts = {
+            "batch_size": size,
+            "seed": self.batch.seed,
+            "augmented": self.batch.augment is not None,
+            "masked": self.batch.mask is not None,
+        }
         return dataset

@@ -8,12 +8,12 @@ import keras
 import keras_hub  # noqa: F401  (registers its tokenizers)
 import tensorflow as tf
 
-from tfmm.encoders.titles import pack
+from tfmm.encoders.tokens import Tokens
 
 _CONFIG = "tokenizer.json"
 
 
-class PresetTokens:
+class PresetTokens(Tokens):
     """Numbers titles with any keras-hub tokenizer, marks and pads them.
 
     Args:
@@ -23,21 +23,16 @@ class PresetTokens:
     """
 
     def __init__(self, tokenizer: Any, sequence_length: int) -> None:
+        super().__init__(
+            sequence_length,
+            tokenizer.pad_token_id,
+            start=_mark(tokenizer, "start_token_id", "cls_token_id"),
+            end=_mark(tokenizer, "end_token_id", "sep_token_id"),
+        )
         self.tokenizer = tokenizer
-        self.sequence_length = sequence_length
-        self.pad_id = tokenizer.pad_token_id
-        self._start = _mark(tokenizer, "start_token_id", "cls_token_id")
-        self._end = _mark(tokenizer, "end_token_id", "sep_token_id")
         self._unknown = _mark(tokenizer, "unk_token_id", "unknown_token_id")
         if self._unknown is None and getattr(tokenizer, "oov_token", None):
             self._unknown = tokenizer.token_to_id(tokenizer.oov_token)
-        titles = [tf.TensorSpec([None], tf.string)]
-        self._graph = tf.function(self._read, input_signature=titles)
-        self._counts = tf.function(self._count, input_signature=titles)
-
-    def __call__(self, title: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Token ids int32 `[B, T]` of titles `[B]`, and which hold anything."""
-        return self._graph(title)
 
     def save(self, folder: Path) -> None:
         """Writes the tokenizer's configuration and files."""
@@ -54,25 +49,8 @@ class PresetTokens:
         tokenizer.load_assets(str(folder))
         return cls(tokenizer, sequence_length)
 
-    def count(self, title: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """How many tokens uncut titles have, and how many of them are unknown.
-
-        Args:
-            title: string `[B]`.
-
-        Returns:
-            Two int32 scalars, marks and filling left out.
-        """
-        return self._counts(title)
-
-    def _count(self, title: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        ids = self._cut(title).flat_values
-        strange = ids == (-1 if self._unknown is None else self._unknown)
-        return tf.size(ids), tf.reduce_sum(tf.cast(strange, tf.int32))
-
-    def _read(self, title: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        pieces = self._cut(title)
-        return pack(pieces, self._start, self._end, self.pad_id, self.sequence_length)
+    def _strange(self, ids: tf.Tensor) -> tf.Tensor:
+        return ids == (-1 if self._unknown is None else self._unknown)
 
     def _cut(self, title: tf.Tensor) -> tf.RaggedTensor:
         text = tf.strings.unicode_transcode(title, "UTF-8", "UTF-8", errors="replace")

@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from tfmm.encoders.byte_pieces import BYTES, byte_ids, first_byte, split_foreign
+from tfmm.encoders.tokens import Tokens
 from tfmm.errors import TfmmError
 
 PAD, UNKNOWN, START, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
@@ -39,7 +40,7 @@ def normalise_titles(title: tf.Tensor) -> tf.Tensor:
     return tf.strings.regex_replace(text, rf"(\S{{{_LONGEST_WORD}}})", r"\1 ")
 
 
-class WordPieces:
+class WordPieces(Tokens):
     """Cuts titles into the pieces of a vocabulary and numbers them.
 
     A word that the vocabulary lacks is spelt with shorter pieces, in the end with
@@ -62,8 +63,6 @@ class WordPieces:
         ([[2, 4, 5, 6, 3, 0], [2, 3, 0, 0, 0, 0]], [True, False])
     """
 
-    pad_id = 0
-
     def __init__(self, vocabulary: Sequence[str], sequence_length: int) -> None:
         missing = set(SPECIAL) - set(vocabulary)
         if missing or vocabulary[0] != PAD:
@@ -78,53 +77,23 @@ class WordPieces:
                 f"Received: {sequence_length}. Use 3 or more."
             )
         self.vocabulary = list(vocabulary)
-        self.sequence_length = sequence_length
+        ends = self.vocabulary.index(START), self.vocabulary.index(END)
+        super().__init__(sequence_length, 0, *ends)
         self._pieces = keras_hub.tokenizers.WordPieceTokenizer(self.vocabulary)
         self._first_byte = first_byte(vocabulary)
         spelling = set(vocabulary) - set(SPECIAL) - set(BYTES)
         known = sorted(set("".join(spelling)) - set(" "))
         letters = "".join(f"\\x{{{ord(letter):X}}}" for letter in known)
         self._foreign = rf"[^\s{letters}]+"
-        titles = [tf.TensorSpec([None], tf.string)]
-        self._graph = tf.function(self._read, input_signature=titles)
-        self._counts = tf.function(self._count, input_signature=titles)
 
-    def __call__(self, title: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Token ids of titles.
-
-        Args:
-            title: string `[B]`.
-
-        Returns:
-            int32 `[B, T]`, and bool `[B]`: which titles hold anything to read.
-        """
-        return self._graph(title)
-
-    def count(self, title: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """How many tokens uncut titles have, and how many are bytes or unknown.
-
-        Args:
-            title: string `[B]`.
-
-        Returns:
-            Two int32 scalars, marks and filling left out.
-        """
-        return self._counts(title)
-
-    def _count(self, title: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        ids = self._cut(title).flat_values
+    def _strange(self, ids: tf.Tensor) -> tf.Tensor:
         strange = ids == self.vocabulary.index(UNKNOWN)
-        if self._first_byte is not None:
-            last = self._first_byte + len(BYTES) - 1
-            strange |= (ids >= self._first_byte) & (ids <= last)
-        return tf.size(ids), tf.reduce_sum(tf.cast(strange, tf.int32))
-
-    def _read(self, title: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        ends = self.vocabulary.index(START), self.vocabulary.index(END)
-        return pack(self._cut(title), *ends, self.pad_id, self.sequence_length)
+        if self._first_byte is None:
+            return strange
+        last = self._first_byte + len(BYTES) - 1
+        return strange | ((ids >= self._first_byte) & (ids <= last))
 
     def _cut(self, title: tf.Tensor) -> tf.RaggedTensor:
-        """The ids of whole titles, int32 `[B, (tokens)]`, without marks."""
         text = normalise_titles(title)
         if self._first_byte is None:
             text = tf.strings.regex_replace(text, self._foreign, r" \0 ")
@@ -135,20 +104,3 @@ class WordPieces:
         spelt = byte_ids(tf.where(foreign, runs.values, ""), self._first_byte)
         tokens = tf.concat([words, tf.cast(spelt, words.dtype)], axis=1)
         return runs.with_values(tokens).merge_dims(1, 2)
-
-
-def pack(
-    pieces: tf.RaggedTensor, start: int | None, end: int | None, pad: int, length: int
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cuts, marks and pads ragged token ids; a mark that is `None` is left out.
-
-    Returns:
-        int32 `[B, length]`, and bool `[B]`: which rows had any token.
-    """
-    present = pieces.row_lengths() > 0
-    column = tf.ones([tf.shape(present)[0], 1], tf.int32)
-    before = [] if start is None else [column * start]
-    after = [] if end is None else [column * end]
-    pieces = tf.cast(pieces, tf.int32)[:, : length - len(before) - len(after)]
-    packed = tf.concat([*before, pieces, *after], axis=1)
-    return packed.to_tensor(pad, shape=[None, length]), present

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 340, 190
-_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 10, 8, 26
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 10, 8, 26
 
 _Place = Callable[[int, float], tuple[float, float]]
 

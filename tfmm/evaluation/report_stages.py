@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,8 @@ _ORDER = [
 ]
 # Whose rows a stage's own, unnamed counts are about.
 _SOURCES = {"items": "items", "pairs": "searches", "timelines": "impressions"}
+# Metrics that say how a fit behaves, not what it reaches.
+_MONITORS = re.compile(r".*(temperature|bank_\w+|std|uniformity|distinct)")
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,16 @@ class Curves:
     name: str
     epochs: int
     charts: Mapping[str, Mapping[str, list[float]]]
+
+    @property
+    def reached(self) -> dict[str, Mapping[str, list[float]]]:
+        """The charts of losses and accuracies."""
+        return {k: v for k, v in self.charts.items() if not _MONITORS.fullmatch(k)}
+
+    @property
+    def monitors(self) -> dict[str, Mapping[str, list[float]]]:
+        """The charts of temperatures, memory banks and the vectors' spread."""
+        return {k: v for k, v in self.charts.items() if k not in self.reached}
 
 
 def stage_counts(out: Path) -> list[StageCounts]:
@@ -182,9 +195,11 @@ def _stage(name: str, manifest: Mapping[str, Any]) -> list[StageCounts]:
     found = [_counts(name, table, c) for table, c in tables]
     if not _is_counts(counts):
         return found
+    # Where one record may become several, the manifest names its records' parts.
+    divided = manifest.get("searches") or manifest.get("parts", {})
     parts = {
         part: n["written"] if isinstance(n, Mapping) else n
-        for part, n in manifest.get("parts", {}).items()
+        for part, n in divided.items()
     }
     return [replace(_counts(name, "", counts), parts=parts), *found]
 

@@ -57,6 +57,7 @@ class Embedded:
         """Recall@N over all answers of a query."""
         return recall(self.ranks, n)
 
+    @cached_property
     def collapse(self) -> Collapse:
         """Whether the vectors still tell items apart."""
         places = np.searchsorted(self.candidate_items, self.items)
@@ -67,7 +68,7 @@ class Embedded:
         found = {f"acc@{n}": self.accuracy(n) for n in k}
         if (self.answers[:, 1:] >= 0).any():
             found |= {f"recall@{n}": self.recall(n) for n in k}
-        state = self.collapse()
+        state = self.collapse
         return found | {
             "std": state.std,
             "uniformity": state.uniformity,

@@ -178,19 +178,6 @@ def masked_logsumexp(logits: Tensor, mask: Tensor | None) -> Tensor:
     return ops.logsumexp(logits, axis=-1)
 
 
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """The mean of `values` `[B]` where `mask` is True; 0 where it never is.
-
-    Example:
-        >>> import numpy as np
-        >>> float(masked_mean(np.array([2.0, 5.0]), np.array([True, False])))
-        2.0
-    """
-    weights = ops.cast(mask, "float32")
-    total = ops.sum(ops.where(mask, ops.cast(values, "float32"), 0.0))
-    return total / ops.maximum(ops.sum(weights), 1.0)
-
-
 def _check(bank: Any, bank_groups: Any, groups: Any, chunk_size: int | None) -> None:
     if groups is not None and bank is not None and bank_groups is None:
         raise TfmmError(

@@ -97,9 +97,8 @@ class RetrievalAccuracy(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Computes the numbers and adds them to `logs`."""
         for name, embedded in embed_pairs(self.model, self.pairs).items():
-            state = embedded.collapse()
-            if state.collapsed:
-                warnings.warn(warning(name, state), stacklevel=2)
+            if embedded.collapse.collapsed:
+                warnings.warn(warning(name, embedded.collapse), stacklevel=2)
             if logs is not None:
                 numbers = embedded.numbers(self.k)
                 logs.update({f"{self.prefix}{name}_{n}": v for n, v in numbers.items()})

@@ -56,8 +56,8 @@ def export(road: Road) -> None:
         metadata={"recipe": road.recipe.name, "gain": gain},
     )
     published = [path]
-    if road.recipe.pretrain is not None:
-        encoder = road.path("encoders", "saved_model")
+    encoder = road.path("encoders", "saved_model")
+    if encoder.is_dir():  # Towers of ready-made vectors alone read no media.
         published.append(tfmm.export.export_item_encoder(encoder, road.saved_models))
     _note(road, "export.json", {p.parent.name: p.name for p in published})
     for path in published:

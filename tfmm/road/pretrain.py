@@ -59,7 +59,7 @@ def pretrain(road: Road) -> None:
                 checkpoints=work,
                 checkpoint_every=settings.checkpoint_every,
             )
-        _save(road, scl, encoders, test, history)
+        _save(road, scl, encoders, train.num_pairs, test, history)
     shutil.rmtree(work.parent)
     with suppress(OSError):  # Somebody keeps something else there.
         work.parent.parent.rmdir()
@@ -144,7 +144,12 @@ def _monitors(road: Road, settings: Pretrain) -> list[Any]:
 
 
 def _save(
-    road: Road, scl: Any, encoders: dict[str, Any], test: Any, history: Any
+    road: Road,
+    scl: Any,
+    encoders: dict[str, Any],
+    trained: int,
+    test: Any,
+    history: Any,
 ) -> None:
     settings = road.recipe.pretrain
     assert settings is not None
@@ -175,11 +180,10 @@ def _save(
             sources=settings.sources,
             show_searches=settings.show_searches,
         )
-        counts = read_manifest(road.path("pairs"))["parts"]
         write_manifest(
             tmp,
             kind="encoders",
-            counts={"read": counts["train"], "written": counts["train"], "dropped": {}},
+            counts={"read": trained, "written": trained, "dropped": {}},
             tasks=[str(task) for task in scl.tasks],
         )
 

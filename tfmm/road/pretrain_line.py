@@ -8,6 +8,8 @@ from tfmm.pretrain.collapse import Collapse
 def pretrain_line(logs: Mapping[str, float]) -> str:
     """Loss, and per task Acc@1, Acc@5 and tau; a warning if a task collapses.
 
+    Several tasks have a line each.
+
     Args:
         logs: The metrics of an epoch of `SCL.fit` with its monitors.
 
@@ -21,7 +23,8 @@ def pretrain_line(logs: Mapping[str, float]) -> str:
     ends = "_temperature"
     tasks = [name.removesuffix(ends) for name in logs if name.endswith(ends)]
     parts = [", ".join(losses), *(_task(name, logs) for name in tasks)]
-    line = "; ".join(part for part in parts if part)
+    between = "; " if len(tasks) < 2 else "\n        "
+    line = between.join(part for part in parts if part)
     collapsed = [name for name in tasks if _collapsed(name, logs)]
     if collapsed:
         line += (

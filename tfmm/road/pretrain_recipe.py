@@ -89,7 +89,7 @@ class FusedTower(Part):
 
 
 class MomentumRamp(Part):
-    """A momentum that rises linearly.
+    """A momentum that rises along a cosine; see `tfmm.pretrain.Ramp`.
 
     Args:
         start: At the first step.
