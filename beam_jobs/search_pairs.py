@@ -150,7 +150,7 @@ def _write_manifests(
         tables = {
             "counts": common.table_counts(found, "searches"),
             "pictures": common.table_counts(found, "pictures"),
-            "searches": {part: found.get(f"searches:{part}", 0) for part in PARTS},
+            "parts": {part: found.get(f"searches:{part}", 0) for part in PARTS},
         }
     for source, table, counter in _TABLES:
         if source in sources:
@@ -159,7 +159,7 @@ def _write_manifests(
         folder,
         kind="pair_sets",
         **{"counts": {}, **tables},
-        parts={part: _pairs(counts) for part, counts in by_part.items()},
+        pairs={part: _pairs(counts) for part, counts in by_part.items()},
         sources={
             name: {what: sum(x[name][what] for x in by_part.values()) for what in _WHAT}
             for name in sources

@@ -81,7 +81,8 @@ def test_all_sources_by_hand(tmp_path):
         "clicked": {"pairs": 3, "image": 3, "text": 1},
         "item": {"pairs": 3, "image": 3, "text": 2},
     }
-    assert manifest["parts"] == {"train": 7, "test": 2}
+    assert manifest["parts"] == {"train": 2, "test": 1}
+    assert manifest["pairs"] == {"train": 7, "test": 2}
     assert manifest["clicked"]["read"] == 7
     assert manifest["clicked"]["dropped"] == {"bought_item": 3, "no_media": 1}
     assert manifest["item_pairs"] == {
@@ -165,7 +166,7 @@ SPLIT_ROLES = {
 
 def test_a_split_that_is_given(tmp_path):
     manifest = run(tmp_path, supplied([1, 2, 299, 4, 5]), roles=SPLIT_ROLES)
-    assert manifest["parts"] == {"train": 2, "test": 1}
+    assert manifest["pairs"] == {"train": 2, "test": 1}
     assert manifest["counts"]["dropped"] == {"no_part": 1, "not_part": 1}
     assert shop.letters(tmp_path / "pairs") == [
         ("searches.parquet", 3, "part", "not_part"),

@@ -195,11 +195,9 @@ def _stage(name: str, manifest: Mapping[str, Any]) -> list[StageCounts]:
     found = [_counts(name, table, c) for table, c in tables]
     if not _is_counts(counts):
         return found
-    # Where one record may become several, the manifest names its records' parts.
-    divided = manifest.get("searches") or manifest.get("parts", {})
     parts = {
         part: n["written"] if isinstance(n, Mapping) else n
-        for part, n in divided.items()
+        for part, n in manifest.get("parts", {}).items()
     }
     return [replace(_counts(name, "", counts), parts=parts), *found]
 
