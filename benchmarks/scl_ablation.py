@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 
-from benchmarks.scl_data import PairSet, digest, marketplace, public
+from benchmarks.scl_data import PairSet, marketplace, public
 from benchmarks.scl_trial import Size, Trial
 
 METHODS = ("random", "classifier", "clip", "simclr", "in_batch", "moco", "triplet")
@@ -48,6 +48,7 @@ SIZES = {
     "standard": Size(),
     "smoke": Size(items=400, searches=800, steps=20, bank=256, seeds=(0,)),
 }
+Cell = dict[str, Any]
 
 
 def methods_of(data: str) -> tuple[str, ...]:
@@ -67,29 +68,64 @@ def cells(size: Size, names: list[str]) -> list[tuple[str, str, int]]:
     ]
 
 
-def show(done: list[dict[str, Any]], names: list[str]) -> None:
+def show(done: list[Cell], names: list[str]) -> None:
+    """A table per data set: means over the seeds, and their standard deviation."""
     for name in names:
         print(f"\n{name:34}{'Acc@1':>16}{'Acc@5':>16}   paper")
-        means = {}
         for method in methods_of(name):
             some = [d for d in done if (d["data"], d["method"]) == (name, method)]
             if not some:
                 continue
-            means[method] = np.mean([d["acc1"] for d in some])
             figures = "".join(
-                f"{np.mean(values):9.4f} ±{np.std(values):.4f}"
-                for values in ([d[key] for d in some] for key in ("acc1", "acc5"))
+                f"{_with_spread([d[key] for d in some]):>16}"
+                for key in ("acc1", "acc5")
             )
             paper = " ".join(f"{x:.4f}" for x in PAPER.get(method, ()))
             print(f"  {NAMES[method]:32}{figures}   {paper}  ({len(some)} seeds)")
-        if len(means) == len(methods_of(name)):
-            best = max(means[method] for method in AGNOSTIC if method in means)
-            order = [best, means["in_batch"], means["moco"], means["triplet"]]
-            kept = all(a < b for a, b in pairwise(order))
-            print(
-                "  agnostic < in-batch < +MoCo < +triplet: "
-                f"{'yes' if kept else 'NO'} ({' '.join(f'{x:.4f}' for x in order)})"
-            )
+        show_order([d for d in done if d["data"] == name], methods_of(name))
+
+
+def show_order(done: list[Cell], methods: tuple[str, ...]) -> None:
+    """Whether the paper's order came out, of the means and of every seed."""
+    by_seed: dict[int, dict[str, float]] = {}
+    for cell in done:
+        by_seed.setdefault(cell["seed"], {})[cell["method"]] = cell["acc1"]
+    whole = [found for found in by_seed.values() if len(found) == len(methods)]
+    if not whole:
+        return
+    means = {method: np.mean([found[method] for found in whole]) for method in methods}
+    print(
+        "  Acc@1, agnostic < in-batch < +MoCo < +triplet: "
+        f"{'yes' if _ordered(means) else 'NO'}, means "
+        f"({' '.join(f'{x:.4f}' for x in _ladder(means))}); in "
+        f"{sum(map(_ordered, whole))} of {len(whole)} seeds"
+    )
+
+
+def _ladder(found: dict[str, float]) -> list[float]:
+    best = max(found[method] for method in AGNOSTIC if method in found)
+    return [best, found["in_batch"], found["moco"], found["triplet"]]
+
+
+def _ordered(found: dict[str, float]) -> bool:
+    return all(a < b for a, b in pairwise(_ladder(found)))
+
+
+def _with_spread(values: list[float]) -> str:
+    """Mean and standard deviation over the seeds, of one seed its value."""
+    spread = f" ±{np.std(values, ddof=1):.4f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.4f}{spread}"
+
+
+def read_cells(results: Path) -> list[Cell]:
+    """The cells done so far; a last line that was cut off is taken out of the file."""
+    if not results.exists():
+        return []
+    text = results.read_text()
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        results.write_text(whole)
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def main() -> None:
@@ -107,8 +143,7 @@ def main() -> None:
     out = Path("out/benchmarks")
     results = options.results or out / f"scl_ablation-{options.size}.jsonl"
     results.parent.mkdir(parents=True, exist_ok=True)
-    lines = results.read_text().splitlines() if results.exists() else []
-    done = [json.loads(line) for line in lines]
+    known = read_cells(results)
 
     @cache
     def data_of(name: str) -> tuple[PairSet, str]:
@@ -121,14 +156,15 @@ def main() -> None:
             f"{len(found.test):,} test pairs",
             flush=True,
         )
-        return found, digest(found)
+        return found, found.digest
 
-    todo = cells(size, options.data)
+    todo, done = cells(size, options.data), []
     for number, (name, method, seed) in enumerate(todo, 1):
         data, stamp = data_of(name)
         key = {"data": name, "method": method, "seed": seed, "digest": stamp}
-        key["steps"] = size.steps
-        if any(key.items() <= d.items() for d in done):
+        key |= size.settings()
+        if same := [cell for cell in known if key.items() <= cell.items()]:
+            done.append(same[-1])
             continue
         begin = time.perf_counter()
         found = Trial(data, size, seed).run(method)

@@ -3,7 +3,8 @@
 import hashlib
 import io
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -20,25 +21,42 @@ class PairSet:
 
     Args:
         pictures: uint8 `[I, S, S, 3]`, the items' pictures.
-        titles: I titles.
-        classes: int `[I]`, what a supervised classifier learns.
+        has_picture: bool `[I]`.
+        titles: I titles, `""` where an item has none.
+        attributes: By column of the items table, int `[I]`: what a supervised
+            classifier learns.
         groups: int `[I]`, the first of each item's interchangeable items.
         query_pictures: uint8 `[Q, S, S, 3]`, or `None` where queries are words.
         query_words: Q texts, or `None` where queries are pictures.
         train: int `[P, 2]`, places of query and answer.
         test: int `[P', 2]`, likewise.
         negatives: int `[Q, 4]`, clicked-not-bought items, -1 fills.
+        described: Whether titles are descriptions that answer a query by picture, so
+            that an item is searched by both.
     """
 
     pictures: np.ndarray
+    has_picture: np.ndarray
     titles: list[str]
-    classes: np.ndarray
+    attributes: Mapping[str, np.ndarray]
     groups: np.ndarray
     query_pictures: np.ndarray | None
     query_words: list[str] | None
     train: np.ndarray
     test: np.ndarray
     negatives: np.ndarray
+    described: bool = False
+
+    @property
+    def digest(self) -> str:
+        """Names the very data that a result is of."""
+        state = hashlib.sha256()
+        for field in fields(self):
+            value = getattr(self, field.name)
+            for part in value.values() if isinstance(value, Mapping) else [value]:
+                array = isinstance(part, np.ndarray)
+                state.update(part.tobytes() if array else repr(part).encode())
+        return state.hexdigest()[:12]
 
 
 def marketplace(items: int, searches: int, seed: int, cache: Path) -> PairSet:
@@ -46,7 +64,7 @@ def marketplace(items: int, searches: int, seed: int, cache: Path) -> PairSet:
 
     The split is the schema's: the first validation day.
     """
-    folder = cache / f"marketplace-{items}-{searches}-{seed}"
+    folder = cache / f"marketplace-{items}-{searches}-{seed}-{_simulator()}"
     _simulate(folder, items, searches, seed)
     table = pq.read_table(folder / "items.parquet")
     ids = {value: place for place, value in enumerate(table["item_id"].to_pylist())}
@@ -62,18 +80,19 @@ def marketplace(items: int, searches: int, seed: int, cache: Path) -> PairSet:
         negatives.append((clicked + [_NONE] * 4)[:4])
         parts[_seconds(row["time"]) >= first_test].append((len(queries), bought))
         queries.append(row["query_image"])
-    titles = [title or "" for title in table["title"].to_pylist()]
-    _, classes = np.unique(table["category"].to_numpy(False).astype(str), False, True)
     return PairSet(
-        pictures,
-        titles,
-        classes,
-        np.arange(len(ids)),
-        _decoded(queries)[0],
-        None,
-        np.array(parts[False]),
-        np.array(parts[True]),
-        np.array(negatives),
+        pictures=pictures,
+        has_picture=there[:-1],
+        titles=[title or "" for title in table["title"].to_pylist()],
+        attributes={
+            name: _codes(table[name].to_pylist()) for name in ("category", "brand")
+        },
+        groups=np.arange(len(ids)),
+        query_pictures=_decoded(queries)[0],
+        query_words=None,
+        train=np.array(parts[False]),
+        test=np.array(parts[True]),
+        negatives=np.array(negatives),
     )
 
 
@@ -85,20 +104,27 @@ def public(name: str) -> PairSet:
     modules = {"grocery": grocery_store, "fashion": fashion_products}
     folders = {"grocery": "grocery_store", "fashion": "fashion_products"}
     data = modules[name].load(root / folders[name])
-    label = data.attributes["coarse" if name == "grocery" else "articleType"]
-    _, classes = np.unique(np.array(label), return_inverse=True)
+    names = {"grocery": ("coarse", "department"), "fashion": ("articleType",)}[name]
+    attributes = {name: _codes(data.attributes[name]) for name in names}
     words = data.query_words if name == "fashion" else None
+    train = np.stack(data.pairs("train"), axis=1)
     return PairSet(
-        data.item_pixels(SIDE),
-        data.titles,
-        classes,
-        np.asarray(data.groups),
-        None if words else data.query_pixels(SIDE),
-        words,
-        np.stack(data.pairs("train"), axis=1),
-        np.stack(data.pairs("test"), axis=1),
-        _siblings(classes, np.stack(data.pairs("train"), axis=1), len(data.parts)),
+        pictures=data.item_pixels(SIDE),
+        has_picture=np.ones(len(data.titles), bool),
+        titles=data.titles,
+        attributes=attributes,
+        groups=np.asarray(data.groups),
+        query_pictures=None if words else data.query_pixels(SIDE),
+        query_words=words,
+        train=train,
+        test=np.stack(data.pairs("test"), axis=1),
+        negatives=_siblings(attributes[names[0]], train, len(data.parts)),
+        described=name == "grocery",
     )
+
+
+def _codes(values: list[str | None]) -> np.ndarray:
+    return np.unique([value or "" for value in values], return_inverse=True)[1]
 
 
 def _siblings(classes: np.ndarray, pairs: np.ndarray, queries: int) -> np.ndarray:
@@ -118,6 +144,16 @@ def _siblings(classes: np.ndarray, pairs: np.ndarray, queries: int) -> np.ndarra
         drawn = rng.permutation(others)[:4]
         negatives[query, : len(drawn)] = drawn
     return negatives
+
+
+def _simulator() -> str:
+    """Names the simulator's code: other code, other data."""
+    from tfmm.datasets import marketplace as module
+
+    state = hashlib.sha256()
+    for path in sorted(Path(str(module.__file__)).parent.glob("marketplace*.py")):
+        state.update(path.read_bytes())
+    return state.hexdigest()[:8]
 
 
 def _simulate(folder: Path, items: int, searches: int, seed: int) -> None:
@@ -161,11 +197,3 @@ def _decoded(files: list[bytes | None]) -> tuple[np.ndarray, np.ndarray]:
     # The last row answers for the place -1: an item that is not there.
     there = np.array([data is not None for data in files] + [False])
     return pictures, there
-
-
-def digest(data: PairSet) -> str:
-    """Names the very data that a result is of."""
-    state = hashlib.sha256(data.pictures.tobytes())
-    for part in (data.train, data.test):
-        state.update(part.tobytes())
-    return state.hexdigest()[:12]

@@ -9,28 +9,39 @@ import numpy as np
 
 from benchmarks.scl_data import PairSet
 
-DIMENSION, TOKENS, RATE = 64, 16, 1e-3
+DIMENSION, RATE = 64, 1e-3
+# Tokens of a text; descriptions are longer.
+TOKENS, LONG = 16, 48
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is trained.
+    """How much is trained, and how.
 
     Args:
         items: Of the simulated marketplace.
         searches: Of the simulated marketplace.
         steps: Of every method.
         bank: Keys of the memory bank.
-        seeds: Of the marketplace; the public sets take the first.
         batch: Pairs per step.
+        temperature: tau at the start.
+        triplet: Weight of the triplet term.
+        seeds: Of the marketplace; the public sets take the first.
     """
 
     items: int = 20_000
     searches: int = 60_000
-    steps: int = 1_000
+    steps: int = 2_000
     bank: int = 4_096
-    seeds: tuple[int, ...] = (0, 1, 2)
     batch: int = 64
+    temperature: float = 0.07
+    triplet: float = 10.0
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+    def settings(self) -> dict[str, Any]:
+        """What a result depends on beside data, method and seed."""
+        names = ("steps", "bank", "batch", "temperature", "triplet")
+        return {name: getattr(self, name) for name in names}
 
 
 class Trial:
@@ -46,6 +57,7 @@ class Trial:
         self.rng = np.random.default_rng(seed)
         side = data.pictures.shape[1]
         self.image = tfmm.encoders.image("micro", dimension=DIMENSION, image_size=side)
+        self.scl: Any = None
 
     @cached_property
     def text(self) -> Any:
@@ -55,9 +67,20 @@ class Trial:
             "micro",
             titles=[*self.data.titles, *(self.data.query_words or [])],
             dimension=DIMENSION,
-            sequence_length=TOKENS,
+            sequence_length=LONG if self.data.described else TOKENS,
             vocabulary_size=2_000,
         )
+
+    @cached_property
+    def title_tokens(self) -> np.ndarray:
+        return self._tokens(self.data.titles)
+
+    @cached_property
+    def answers(self) -> np.ndarray:
+        """int32 `[Q, A]`: by query, the groups of its training answers; 0 fills."""
+        queries, items = self.data.train.T
+        table = _ragged(queries, self.data.groups[items], int(queries.max()) + 1)
+        return (table + 2 * (table >= 0) + (table < 0)).astype(np.int32)
 
     def run(self, method: str) -> dict[str, float]:
         if method == "classifier":
@@ -69,39 +92,55 @@ class Trial:
         return self._accuracy()
 
     def _classify(self) -> None:
+        """A head for each categorical column of the items table."""
         import keras
 
-        classes = int(self.data.classes.max()) + 1
-        head = keras.layers.Dense(classes)(self.image.tower.output * 10.0)
-        model = keras.Model(self.image.tower.input, head)
+        heads = {
+            name: keras.layers.Dense(int(values.max()) + 1, name=name)(
+                self.image.tower.output * 10.0
+            )
+            for name, values in self.data.attributes.items()
+        }
+        model = keras.Model(self.image.tower.input, heads)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(optimizer=self._optimizer(), loss=loss, jit_compile=False)
+        model.compile(
+            optimizer=self._optimizer(),
+            loss=dict.fromkeys(heads, loss),
+            jit_compile=False,
+        )
 
         def batches() -> Any:
             while True:
-                rows = self._items()
-                yield self.data.pictures[rows], self.data.classes[rows]
+                rows = self._items(self.data.has_picture)
+                labels = {name: v[rows] for name, v in self.data.attributes.items()}
+                yield self.data.pictures[rows], labels
 
         model.fit(batches(), steps_per_epoch=self.size.steps, verbose=0, shuffle=False)
 
     def _fit_items(self, method: str) -> None:
-        """Items against themselves: title against picture, or two augmentations."""
+        """Items against themselves: title against picture, or two augmentations.
+
+        All items of the catalogue take part, those of the test's searches included: a
+        shop knows its items before they are searched for.
+        """
         import tensorflow as tf
 
         import tfmm
 
+        usable = self.data.has_picture
         if method == "clip":
-            tokens = self._tokens(self.data.titles)
+            usable = usable & np.array([bool(title) for title in self.data.titles])
             task, encoders = "item:text->image", {"text": self.text}
         else:
             task, encoders = "item:image->image", {}
 
         def batch() -> dict[str, np.ndarray]:
-            rows = self._items()
-            made = _parts(self.data, rows, self.data.groups[rows])
+            rows = self._items(usable)
+            made = _parts(self.data, rows)
             made["source"] = np.full(len(rows), 2, np.int32)
             if method == "clip":
-                made |= {"query_text": tokens[rows], "has_query_text": _yes(rows)}
+                made["query_text"] = self.title_tokens[rows]
+                made["has_query_text"] = _yes(rows)
             else:
                 seeds = self.rng.integers(0, 2**31, (2, 2))
                 pictures = [
@@ -114,51 +153,66 @@ class Trial:
                 made["item_image"] = pictures[1]
             return made
 
-        scl = tfmm.SCL(
+        self.scl = tfmm.SCL(
             image=self.image,
             **encoders,
             tasks=[task],
             bank_size=0,
+            temperature_init=self.size.temperature,
             triplet_weight=0.0,
             symmetric=True,
         )
-        self._fit(scl, batch)
+        self._fit(batch)
 
     def _fit_pairs(self, method: str) -> None:
         import tfmm
 
-        data, words = self.data, self.data.query_words
-        tokens = self._tokens(words) if words else None
+        data, hard = self.data, method == "triplet"
+        words = None if data.query_words is None else self._tokens(data.query_words)
 
         def batch() -> dict[str, np.ndarray]:
             pairs = data.train[self.rng.integers(0, len(data.train), self.size.batch)]
             query, item = pairs.T
-            made = _parts(data, item, data.groups[item])
-            given = data.negatives[query]
-            count = (given >= 0).sum(axis=1)
-            pick = (self.rng.random(len(query)) * np.maximum(count, 1)).astype(int)
-            negative = given[np.arange(len(query)), pick]
-            there = (negative >= 0) & (method == "triplet")
-            made["negative"] = np.where(there, negative + 2, 0).astype(np.int32)
-            made["negative_image"] = data.pictures[np.maximum(negative, 0)]
-            made["has_negative_image"] = there
-            if tokens is None:
+            made = _parts(data, item)
+            if self.answers.shape[1] > 1:
+                own = self.answers[query] == made["group"][:, None]
+                made["positives"] = np.where(own, 0, self.answers[query])
+            negative = self._negatives(query)
+            there = (negative >= 0) & hard
+            made |= _negative_parts(data, negative, there)
+            if words is not None:
+                made |= {"query_text": words[query], "has_query_text": _yes(query)}
+            else:
                 made["query_image"] = data.query_pictures[query]
                 made["has_query_image"] = _yes(query)
-            else:
-                made |= {"query_text": tokens[query], "has_query_text": _yes(query)}
+            if data.described:
+                made |= {
+                    "item_text": self.title_tokens[item],
+                    "has_item_text": _yes(item),
+                    "negative_text": self.title_tokens[np.maximum(negative, 0)],
+                    "has_negative_text": there,
+                }
             return made
 
-        scl = tfmm.SCL(
+        tasks = ["text->image" if words is not None else "image->image"]
+        self.scl = tfmm.SCL(
             image=self.image,
-            text=self.text if words else None,
-            tasks=["text->image" if words else "image->image"],
+            text=self.text if words is not None or data.described else None,
+            tasks=[*tasks, *(["image->text"] if data.described else [])],
             bank_size=0 if method == "in_batch" else self.size.bank,
-            triplet_weight=10.0 if method == "triplet" else 0.0,
+            temperature_init=self.size.temperature,
+            triplet_weight=self.size.triplet if hard else 0.0,
         )
-        self._fit(scl, batch)
+        self._fit(batch)
 
-    def _fit(self, scl: Any, batch: Callable[[], dict[str, np.ndarray]]) -> None:
+    def _negatives(self, query: np.ndarray) -> np.ndarray:
+        """One of each query's clicked-not-bought items, -1 where it has none."""
+        given = self.data.negatives[query]
+        count = (given >= 0).sum(axis=1)
+        pick = (self.rng.random(len(query)) * np.maximum(count, 1)).astype(int)
+        return given[np.arange(len(query)), pick]
+
+    def _fit(self, batch: Callable[[], dict[str, np.ndarray]]) -> None:
         import tensorflow as tf
 
         def batches() -> Any:
@@ -170,8 +224,8 @@ class Trial:
             for name, value in batch().items()
         }
         data = tf.data.Dataset.from_generator(batches, output_signature=signature)
-        scl.compile(optimizer=self._optimizer())
-        scl.fit(data.prefetch(4), steps_per_epoch=self.size.steps, verbose=0)
+        self.scl.compile(optimizer=self._optimizer())
+        self.scl.fit(data.prefetch(4), steps_per_epoch=self.size.steps, verbose=0)
 
     def _optimizer(self) -> Any:
         import keras
@@ -187,35 +241,58 @@ class Trial:
 
         data = self.data
         items = np.unique(data.test[:, 1])
-        found = _vectors(self.image.tower, data.pictures[items])
-        groups = data.groups[items]
         queries, first = np.unique(data.test[:, 0], return_inverse=True)
-        if data.query_words:
-            words = [data.query_words[place] for place in queries]
-            asked = _vectors(self.text.tower, self._tokens(words))
-        else:
-            asked = _vectors(self.image.tower, data.query_pictures[queries])
         answers = _ragged(first, data.groups[data.test[:, 1]], len(queries))
-        ranks = answer_ranks(asked, found, answers, ids=groups)
+        asked, found = self._vectors(queries, items)
+        ranks = answer_ranks(asked, found, answers, ids=data.groups[items])
         return {"acc1": accuracy(ranks, 1), "acc5": accuracy(ranks, 5)}
 
-    def _items(self) -> np.ndarray:
-        return self.rng.integers(0, len(self.data.pictures), self.size.batch)
+    def _vectors(
+        self, queries: np.ndarray, items: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Queries and candidates; the mean cosine where items have descriptions too."""
+        data, image = self.data, self.image.tower
+        pictures = _predicted(image, data.pictures[items])
+        if data.query_words is not None:
+            tokens = self._tokens([data.query_words[place] for place in queries])
+            return _predicted(self.text.tower, tokens), pictures
+        asked = _predicted(image, data.query_pictures[queries])
+        if not data.described or self.scl is None or self.scl.text is None:
+            return asked, pictures
+        titles = _predicted(self.text.tower, self.title_tokens[items])
+        # CLIP has one tower for pictures, SCL one for each thing that is looked for.
+        other = self.scl.query_towers.get("image_to_text", image)
+        more = _predicted(other, data.query_pictures[queries])
+        both = [np.concatenate(x, axis=1) for x in ((asked, more), (pictures, titles))]
+        return both[0] / np.sqrt(2), both[1] / np.sqrt(2)
+
+    def _items(self, usable: np.ndarray) -> np.ndarray:
+        return self.rng.choice(np.flatnonzero(usable), self.size.batch)
 
     def _tokens(self, texts: list[str]) -> np.ndarray:
         return np.asarray(self.text.preprocess(np.array(texts, dtype=object)))
 
 
-def _parts(data: PairSet, item: np.ndarray, group: np.ndarray) -> dict[str, Any]:
-    side = data.pictures.shape[1]
+def _parts(data: PairSet, item: np.ndarray) -> dict[str, Any]:
+    """The items of a batch, without hard negatives."""
     return {
         "item": (item + 2).astype(np.int32),
-        "group": (group + 2).astype(np.int32),
+        "group": (data.groups[item] + 2).astype(np.int32),
         "item_image": data.pictures[item],
         "has_item_image": _yes(item),
-        "negative": np.zeros(len(item), np.int32),
-        "negative_image": np.zeros((len(item), side, side, 3), np.uint8),
-        "has_negative_image": ~_yes(item),
+        **_negative_parts(data, np.full(len(item), -1), ~_yes(item)),
+    }
+
+
+def _negative_parts(
+    data: PairSet, negative: np.ndarray, there: np.ndarray
+) -> dict[str, np.ndarray]:
+    place = np.maximum(negative, 0)
+    return {
+        "negative": np.where(there, negative + 2, 0).astype(np.int32),
+        "negative_group": np.where(there, data.groups[place] + 2, 0).astype(np.int32),
+        "negative_image": data.pictures[place],
+        "has_negative_image": there,
     }
 
 
@@ -223,7 +300,7 @@ def _yes(rows: np.ndarray) -> np.ndarray:
     return np.ones(len(rows), bool)
 
 
-def _vectors(tower: Any, rows: np.ndarray) -> np.ndarray:
+def _predicted(tower: Any, rows: np.ndarray) -> np.ndarray:
     return tower.predict(rows, batch_size=512, verbose=0)
 
 

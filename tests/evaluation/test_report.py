@@ -113,6 +113,34 @@ def out(tmp_path):
         "response": {"scores": list(range(30))},
     }
     (tmp_path / "evaluation" / "served.json").write_text(json.dumps(served))
+    retrieval = {
+        "image": {
+            "task": "image->image",
+            "queries": 1234,
+            "candidates": 99,
+            "numbers": {"acc@1": 0.5, "acc@5": 0.75, "std": 0.9},
+            "slices": [
+                {
+                    "column": "category",
+                    "more": 3,
+                    "slices": [{"label": PLANTED, "queries": 7, "acc@1": 0.25}],
+                }
+            ],
+            "probes": [
+                {
+                    "kind": "words",
+                    "attribute": "colour",
+                    "accuracy": 0.625,
+                    "chance": 0.1,
+                    "majority": 0.2,
+                    "items": 88,
+                    "values": 4,
+                }
+            ],
+        }
+    }
+    (tmp_path / "encoders" / "retrieval.json").write_text(json.dumps(retrieval))
+    (tmp_path / "encoders" / "neighbours_image.png").write_bytes(jpeg(1))
     for name, content in (
         (".stages/input.json", {"fingerprint": "x", "seconds": 12.5}),
         ("serving/export.json", {"ranker": "7"}),
@@ -144,6 +172,14 @@ def test_every_part_is_there(out):
     assert 'class="absent"' not in page
 
 
+def test_what_the_towers_find_is_shown(out):
+    page = page_of(out)
+    assert "Acc@1 <b>0.5000</b>, Acc@5 <b>0.7500</b>; 1,234 test pairs" in page
+    assert "3 further values are not shown" in page and "0.2500" in page
+    assert "its own words, untrained" in page and "0.6250" in page
+    assert page.count('<img class="sheet" src="data:image/png;base64,') == 1
+
+
 def test_candidates_stand_in_order_of_score(out):
     page = page_of(out)
     found = re.findall(r'<span class="facts"><b>([\d.]+)</b>', page)
@@ -164,7 +200,7 @@ def test_the_page_loads_nothing(out):
 
 def test_an_empty_run_says_what_is_absent(tmp_path):
     page = page_of(tmp_path)
-    assert page.count('class="absent"') == 6
+    assert page.count('class="absent"') == 7
     assert "There is no gain table" in page
 
 

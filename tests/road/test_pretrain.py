@@ -99,7 +99,7 @@ def test_an_interrupted_stage_goes_on_at_its_step(make_road, monkeypatch):
     assert "of the titles' tokens are unknown" in shown
     assert "text Acc@1" in shown
     measured = json.loads(broken.path("encoders", "retrieval.json").read_text())
-    assert measured["text"]["acc@5"] == pytest.approx(
+    assert measured["text"]["numbers"]["acc@5"] == pytest.approx(
         history(broken)["val_text_acc@5"][-1]
     )
     assert broken.path("encoders", "neighbours_text.png").stat().st_size > 1000

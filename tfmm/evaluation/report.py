@@ -20,6 +20,7 @@ from tfmm.evaluation.report_items import (
     read_cards,
 )
 from tfmm.evaluation.report_json import pretty
+from tfmm.evaluation.report_retrieval import retrieval
 from tfmm.evaluation.report_serving import read_optional, served_answer, timings
 from tfmm.evaluation.report_stages import (
     count_faults,
@@ -38,7 +39,8 @@ def write_report(out_folder: str | Path, recipe_name: str) -> Path:
     """Writes `report.html` from what a run has left in its output folder.
 
     The page holds counts and drops per stage, training curves, the gain table, ranked
-    example requests, nearest neighbours and the served answer, with styles, charts and
+    example requests, what the towers find on the test pairs, nearest neighbours and the
+    served answer, with styles, charts and
     pictures inside the file. What a run has not made is said to be absent. Users are
     shown by the hash they have in the records.
 
@@ -68,6 +70,7 @@ def write_report(out_folder: str | Path, recipe_name: str) -> Path:
             curves=curves,
             single=single_epochs(curves),
             gain=_gain(out),
+            retrieval=retrieval(out),
             timings=timings(out),
             served=served_answer(out),
             versions=_versions(),

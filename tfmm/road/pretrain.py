@@ -21,12 +21,14 @@ from tfmm.records.sources import describe
 from tfmm.road.pretrain_line import pretrain_line
 from tfmm.road.pretrain_recipe import MomentumRamp, Pretrain
 from tfmm.road.progress import Progress
+from tfmm.road.retrieval import item_attributes, items_of_pairs, retrieval_facts
 from tfmm.road.road import Road
 from tfmm.road.sheets import save_sheets
 from tfmm.road.stages import STAGES
 from tfmm.road.tickets import Tickets
 from tfmm.road.towers import rates, titles, towers
 from tfmm.road.train import cosine, write_json
+from tfmm.schema import Schema
 
 
 def pretrain(road: Road) -> None:
@@ -69,9 +71,8 @@ def _pairs(road: Road, encoders: dict[str, Any]) -> tuple[Any, Any]:
     """Training pairs, audited if they are the user's own, and test pairs."""
     settings = road.recipe.pretrain
     assert settings is not None
-    folder = road.path("pairs", "train")
+    folder = _train_folder(road)
     if settings.pairs:
-        folder = road.recipe.folder / settings.pairs
         first_test = read_manifest(road.path("pairs")).get("first_test")
         if first_test is not None:
             timed = check_pairs(folder, first_test)
@@ -81,7 +82,7 @@ def _pairs(road: Road, encoders: dict[str, Any]) -> tuple[Any, Any]:
         **read,
         "batch_size": settings.batch_size,
         "sources": settings.sources,
-        "index": ItemIndex.open(road.path("index")),
+        "index": _index(road),
     }
     augment = settings.image is not None and settings.image.augment
     train = tfmm.data.pairs(
@@ -96,6 +97,16 @@ def _pairs(road: Road, encoders: dict[str, Any]) -> tuple[Any, Any]:
         road.path("pairs", "test"), road.path("items"), shuffle=False, **common
     )
     return train, test
+
+
+def _train_folder(road: Road) -> Path:
+    settings = road.recipe.pretrain
+    own = settings.pairs if settings else None
+    return road.recipe.folder / own if own else road.path("pairs", "train")
+
+
+def _index(road: Road) -> ItemIndex:
+    return ItemIndex.open(road.path("index"))
 
 
 def _tell(road: Road, encoders: dict[str, Any]) -> None:
@@ -161,15 +172,11 @@ def _save(
             tfmm.encoders.save_item_encoder(tmp / "saved_model", **served)
         write_json(tmp / "history.json", history.history)
         found = embed_pairs(scl, test)
-        measured = {
-            name: {
-                "queries": len(embedded.queries),
-                "candidates": len(embedded.candidates),
-                **embedded.numbers(k=(1, 5, 10)),
-            }
-            for name, embedded in found.items()
-        }
-        (tmp / "retrieval.json").write_text(json.dumps(measured, indent=1) + "\n")
+        schema, index = Schema.from_yaml(road.schema_file), _index(road)
+        attributes = item_attributes(schema, index)
+        trained_items = items_of_pairs(_train_folder(road))
+        facts = retrieval_facts(scl, encoders, found, attributes, trained_items)
+        (tmp / "retrieval.json").write_text(json.dumps(facts, indent=1) + "\n")
         save_sheets(
             tmp,
             scl.tasks,
