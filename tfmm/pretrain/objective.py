@@ -19,6 +19,7 @@ from tfmm.pretrain.pair_batch import (
     task_rows,
 )
 from tfmm.pretrain.replicas import first, gather, total
+from tfmm.pretrain.streaming import any_equal
 from tfmm.pretrain.task import Task
 
 
@@ -120,14 +121,6 @@ class Objective:
             **_roles_of_items(batch, item_rows(tasks, task.item, batch)),
             **(old if joint else {}),
         )
-        if bank is not None and not joint:
-            losses += bank_nce(
-                query,
-                bank.positives,
-                temperature,
-                chunk_size=self.chunk_size,
-                **old,
-            )
         if self.symmetric:
             backward = info_nce(
                 item,
@@ -138,6 +131,14 @@ class Objective:
                 **_roles_of_queries(batch, task_rows(task, batch)),
             )
             losses = (losses + backward) / 2.0
+        if bank is not None and not joint:
+            losses += bank_nce(
+                query,
+                bank.positives,
+                temperature,
+                chunk_size=self.chunk_size,
+                **old,
+            )
         if self.triplet_weight:
             hard = negative_rows(tasks, task.item, batch)
             negative = vectors[f"{task.item}_negative"]
@@ -166,10 +167,10 @@ def _own_places(batch: Batch) -> tf.Tensor:
 
 def _roles_of_items(batch: Batch, there: tf.Tensor) -> Batch:
     """bool `[B, M]` each: which items are negatives, which further positives."""
-    groups, there = gather(item_group(batch))[None, :], gather(there)[None, :]
-    own = tf.equal(item_group(batch)[:, None], groups)
-    itself = tf.equal(query_group(batch)[:, None], groups)
-    answers = _any_equal(further_positives(batch)[:, :, None], groups[:, None, :], 1)
+    groups, there = gather(item_group(batch)), gather(there)[None, :]
+    own = tf.equal(item_group(batch)[:, None], groups[None, :])
+    itself = tf.equal(query_group(batch)[:, None], groups[None, :])
+    answers = any_equal(further_positives(batch), groups)
     return {
         "mask": there & ~own & ~answers & ~itself,
         "further": there & ~own & answers,
@@ -178,12 +179,11 @@ def _roles_of_items(batch: Batch, there: tf.Tensor) -> Batch:
 
 def _roles_of_queries(batch: Batch, there: tf.Tensor) -> Batch:
     """The same of the queries for each item; those of its group are neither."""
-    group, groups = item_group(batch)[:, None], gather(item_group(batch))[None, :]
-    positives, there = gather(further_positives(batch)), gather(there)[None, :]
-    own = tf.equal(group, groups)
-    answers = _any_equal(group[:, :, None], positives[None, :, :], 2)
-    return {"mask": there & ~own & ~answers, "further": there & ~own & answers}
-
-
-def _any_equal(left: tf.Tensor, right: tf.Tensor, axis: int) -> tf.Tensor:
-    return tf.reduce_any(tf.equal(left, right), axis=axis)
+    group, there = item_group(batch), gather(there)[None, :]
+    own = tf.equal(group[:, None], gather(group)[None, :])
+    itself = tf.equal(group[:, None], gather(query_group(batch))[None, :])
+    answers = tf.transpose(any_equal(gather(further_positives(batch)), group))
+    return {
+        "mask": there & ~own & ~answers & ~itself,
+        "further": there & ~own & answers,
+    }

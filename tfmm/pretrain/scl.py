@@ -225,7 +225,12 @@ class SCL(EncoderModel):
             loss = self._summed(losses)
             scaled = self.optimizer.scale_loss(loss)
         weights = self.trainable_weights
-        gradients = tape.gradient(scaled, weights)
+        # Keras's optimizers take wrong steps for tokens that repeat in a batch, unless
+        # the gradient of a lookup is a whole table.
+        gradients = [
+            None if gradient is None else tf.convert_to_tensor(gradient)
+            for gradient in tape.gradient(scaled, weights)
+        ]
         # A scaled loss is meant to overflow now and then; its optimizer skips the step.
         skips = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
         checked = [] if skips else gradients

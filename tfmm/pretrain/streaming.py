@@ -122,14 +122,37 @@ def walk(
     )[1]
 
 
+def any_equal(rows: Tensor, values: Tensor) -> Tensor:
+    """Which values a row lists, column by column, so that E costs no memory.
+
+    Args:
+        rows: int `[B, E]`.
+        values: int `[K]`.
+
+    Returns:
+        bool `[B, K]`.
+
+    Example:
+        >>> import numpy as np
+        >>> any_equal(np.array([[1, 2], [3, 0]]), np.array([3, 2, 1])).numpy().tolist()
+        [[False, True, True], [True, False, False]]
+    """
+    rows = ops.cast(rows, values.dtype)
+
+    def add(column: Tensor, found: Tensor) -> Tensor:
+        listed = ops.slice(rows, [0, column], [ops.shape(rows)[0], 1])
+        return ops.logical_or(found, ops.equal(listed, values[None, :]))
+
+    none = ops.zeros((ops.shape(rows)[0], ops.shape(values)[0]), "bool")
+    return ops.fori_loop(0, ops.shape(rows)[1], add, none)
+
+
 def _excluded(keys_groups: Tensor, groups: Tensor | None) -> Tensor:
     """bool `[B or 1, K]`: empty slots, and keys of a query's own groups."""
     empty = ops.equal(keys_groups, 0)[None, :]
     if groups is None:
         return empty
-    groups = ops.cast(groups, keys_groups.dtype)
-    own = ops.equal(groups[:, :, None], keys_groups[None, None, :])
-    return ops.logical_or(empty, ops.any(own, axis=1))
+    return ops.logical_or(empty, any_equal(groups, keys_groups))
 
 
 def _rows(table: Tensor, start: Tensor, size: Any) -> Tensor:
