@@ -101,6 +101,33 @@ def test_symmetric_is_the_mean_of_both_directions():
     np.testing.assert_allclose(losses(batch, symmetric=True), expected, rtol=1e-5)
 
 
+def test_symmetric_leaves_the_banks_term_alone():
+    batch = batch_of([2, 3, 4])
+    bank = Bank(unit([1, 1], [1, -1]), tf.constant([8, 9]), ITEM)
+    added = losses(batch, bank) - losses(batch)
+    both = losses(batch, bank, symmetric=True) - losses(batch, symmetric=True)
+    np.testing.assert_allclose(both, added, rtol=1e-5)
+
+
+def test_an_item_is_no_negative_of_the_query_that_it_is_itself():
+    # Query 1 is item 2: neither direction may push the two apart.
+    batch = batch_of([2, 3, 4], query_group=[9, 2, 9])
+    scores = QUERY.numpy() @ ITEM.numpy().T / 0.5
+    forward = [
+        nce(scores[0], [0], [1, 2]),
+        nce(scores[1], [1], [2]),
+        nce(scores[2], [2], [0, 1]),
+    ]
+    back = scores.T
+    backward = [
+        nce(back[0], [0], [2]),
+        nce(back[1], [1], [0, 2]),
+        nce(back[2], [2], [0, 1]),
+    ]
+    expected = (np.array(forward) + backward) / 2
+    np.testing.assert_allclose(losses(batch, symmetric=True), expected, rtol=1e-5)
+
+
 def test_absent_queries_and_items_are_nobodys_negatives():
     batch = batch_of([2, 3, 4])
     batch["has_query_text"] = tf.constant([True, True, False])

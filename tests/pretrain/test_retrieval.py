@@ -156,3 +156,17 @@ def test_a_real_model_with_a_planted_collapse(make_encoder, make_batch):
     assert (logs["val_image_acc@1"], logs["val_image_acc@5"]) == (0, 0)
     assert logs["val_image_std"] == pytest.approx(0, abs=1e-4)
     assert logs["val_image_distinct"] == 0.1
+
+
+def test_only_in_the_epochs_that_are_validated():
+    def epochs(every):
+        callback = RetrievalAccuracy([batch([2, 3], ITEMS[:2])], every=every)
+        callback.set_model(Model(WORDS))
+        logs = [{} for _ in range(4)]
+        for epoch, log in enumerate(logs):
+            callback.on_epoch_end(epoch, log)
+        return [epoch for epoch, log in enumerate(logs, 1) if log]
+
+    assert epochs(1) == [1, 2, 3, 4]
+    assert epochs(2) == [2, 4]
+    assert epochs([1, 4]) == [1, 4]

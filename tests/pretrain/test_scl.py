@@ -263,3 +263,35 @@ def test_errors(make_encoder, make_batch):
     del batch["item_image"]
     with pytest.raises(TfmmError, match="lacks: item_image"):
         compiled(SCL(image=image, bank_size=3)).train_on_batch(batch)
+
+
+def test_the_encoder_of_queries_is_the_items_or_has_a_tower_of_its_own(
+    make_encoder, tmp_path
+):
+    tokens = WordPieces(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "red", "hat"], 3)
+    text = TextEncoder(make_encoder("text").tower, tokens)
+    image = ImageEncoder(make_encoder("image").tower)
+    scl = SCL(image=image, text=text, tasks=["text->text", "text->image"], bank_size=0)
+    assert scl.query_encoder("text").tower is text.tower
+    own = scl.query_encoder("text->image")
+    assert own.tower is scl.query_towers["text_to_image"]
+    assert own.tokens is text.tokens
+    own.tower.set_weights([w + 0.01 for w in own.tower.get_weights()])
+    own.save(tmp_path / "query")
+    loaded = TextEncoder.load(tmp_path / "query")
+    words = loaded.preprocess(tf.constant(["red hat"]))
+    np.testing.assert_allclose(loaded.tower(words), own.tower(words), atol=1e-6)
+    with pytest.raises(TfmmError, match="no task 'image'"):
+        scl.query_encoder("image")
+
+
+def test_the_temperature_stays_in_its_bounds(make_encoder, make_batch):
+    scl = SCL(
+        image=make_encoder("image"), bank_size=0, temperature_bounds=(0.069, 0.071)
+    )
+    compiled(scl, rate=5.0)
+    for _ in range(5):
+        scl.train_on_batch(make_batch([5, 6, 7]))
+        assert 0.069 <= float(scl.temperatures["image"].value()) <= 0.071
+    copy = SCL.from_config(scl.get_config())
+    assert copy.temperature_bounds == (0.069, 0.071)

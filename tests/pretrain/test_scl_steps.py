@@ -178,6 +178,69 @@ def test_nan_inputs_stop_fit_with_the_weights_of_the_step_before(
         np.testing.assert_array_equal(kept.numpy(), expected.numpy())
 
 
+def test_running_statistics_are_put_back_too(make_encoder, make_batch):
+    vector = make_encoder("vector")
+    layers = [keras.Input((3,)), keras.layers.BatchNormalization()]
+    layers += [keras.layers.Dense(4), keras.layers.UnitNormalization()]
+    vector.tower = keras.Sequential(layers)
+    vector.new_tower = lambda: keras.models.clone_model(vector.tower)
+    scl = SCL(vector=vector, tasks=["vector->vector"], bank_size=9)
+    compiled(scl, keras.optimizers.Adam(0.05)).train_on_batch(make_batch([5, 6, 7]))
+    before = [v.numpy() for v in scl.towers["vector"].variables]
+    bad = make_batch([5, 6, 7]) | {"item_vector": tf.fill([3, 3], np.nan)}
+    with pytest.raises(TfmmError, match="weights are those from before it"):
+        scl.train_on_batch(bad)
+    for kept, value in zip(scl.towers["vector"].variables, before, strict=True):
+        np.testing.assert_array_equal(kept.numpy(), value)
+
+
+def test_a_loss_scale_does_not_hide_gradients_that_are_never_finite(
+    make_encoder, make_batch, precision
+):
+    class Poisoned(keras.layers.Layer):
+        def call(self, x):
+            @tf.custom_gradient
+            def poisoned(x):
+                return tf.identity(x), lambda upstream: upstream * np.nan
+
+            return poisoned(x)
+
+    precision("mixed_float16")
+    image = make_encoder("image")
+    outputs = Poisoned(dtype="float32")(image.tower.output)
+    image.tower = keras.Model(image.tower.input, outputs)
+    image.new_tower = lambda: keras.models.clone_model(image.tower)
+    scl = compiled(SCL(image=image, bank_size=9), keras.optimizers.Adam(0.05))
+    data = tf.data.Dataset.from_tensors(make_batch([5, 6, 7])).repeat(40)
+    with pytest.raises(TfmmError, match="loss or gradient is not finite"):
+        scl.fit(data, verbose=0)
+    # 2**15 at first, halved at every step: 16 steps are left out, the next one stops.
+    assert float(scl.optimizer.dynamic_scale) == 0.5
+
+
+def test_repeated_tokens_are_summed_by_keras_own_optimizers(make_batch, make_encoder):
+    class Words(type(make_encoder("text"))):
+        def new_tower(self):
+            tokens = keras.Input((self.width,), dtype="int32")
+            table = keras.initializers.RandomNormal(seed=self.seed)
+            x = keras.layers.Embedding(256, 4, embeddings_initializer=table)(tokens)
+            x = keras.layers.GlobalAveragePooling1D()(x)
+            return keras.Model(tokens, keras.layers.UnitNormalization()(x))
+
+    def trained(chunk_size):
+        scl = SCL(text=Words("text"), bank_size=9, chunk_size=chunk_size)
+        compiled(scl, keras.optimizers.Adam(0.01))
+        batch = make_batch([5, 6, 7, 8])
+        batch["query_text"] = tf.constant([[7, 7, 8], [9, 9, 7], [8, 9, 9], [7, 5, 5]])
+        batch["item_text"] = tf.constant([[7, 8, 8], [9, 7, 7], [9, 8, 8], [5, 5, 7]])
+        for _ in range(4):
+            scl.train_on_batch(batch)
+        return scl.towers["text"].get_weights()[0]
+
+    # Chunks sum their gradients into whole tables; all rows at once must do so too.
+    np.testing.assert_allclose(trained(None), trained(3), atol=1e-6)
+
+
 def test_broken_weights_are_named_and_the_bank_stays_clean(make_encoder, make_batch):
     scl = compiled(SCL(image=make_encoder("image"), bank_size=30))
     kernel, bias = scl.towers["image"].get_weights()

@@ -23,7 +23,7 @@ class Checkpoint:
     """What an interrupted fit needs to go on.
 
     Args:
-        made_for: Facts of the model, optimizer and data; see `check`.
+        made_for: Facts of the model, optimizer and data: of `checkpoint_facts`.
         state: JSON-serialisable: epoch, step, history and the like.
         arrays: By group (weights, optimizer, ...), the values in a fixed order.
 

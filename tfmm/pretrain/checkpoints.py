@@ -84,7 +84,7 @@ def fit_with_checkpoints(
         keeper.prepare(
             Path(folder),
             every,
-            made_for(model, x, steps),
+            made_for(model, x, steps, callbacks or ()),
             interrupts,
             sample=_from(x, 0, 0, steps).take(1),
         )

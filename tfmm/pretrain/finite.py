@@ -1,15 +1,49 @@
 """Training that meets a NaN stops, before any weight has changed."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tfmm.errors import TfmmError
+from tfmm.pretrain import replicas
 
 _MARK = "Training stopped"
+# Variables and what they held before a forward pass.
+States = Sequence[tuple[Any, tf.Tensor]]
+
+
+def moving_state(towers: Iterable[Any]) -> States:
+    """What a forward pass in training changes: running statistics, random states.
+
+    Of several replicas nothing: their variables cannot be put back one by one.
+
+    Args:
+        towers: Keras models.
+    """
+    if replicas.count() > 1:
+        return []
+    # Frozen weights were once trainable, and rest.
+    return [
+        (variable, tf.identity(variable.value))
+        for tower in towers
+        for variable in tower.non_trainable_variables
+        if not variable.value.trainable
+    ]
+
+
+def may_overflow(optimizer: Any) -> tf.Tensor | bool:
+    """Whether gradients may be infinite: a scaled loss overflows now and then.
+
+    Its optimizer leaves that step out and halves the scale. With a scale below 1 it is
+    no longer the scale that makes them so.
+    """
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return tf.convert_to_tensor(optimizer.dynamic_scale) >= 1.0
+    return False
 
 
 def require_finite(
@@ -18,6 +52,8 @@ def require_finite(
     batch: Mapping[str, tf.Tensor],
     weights: Sequence[Any],
     step: Any,
+    before: States = (),
+    overflow: tf.Tensor | bool = False,
 ) -> tf.Tensor:
     """Raises within the graph if a loss or a gradient is NaN or infinite.
 
@@ -30,6 +66,8 @@ def require_finite(
         batch: The pair batch.
         weights: The trained variables.
         step: The optimizer's steps so far.
+        before: Of `moving_state`; put back when the step is refused.
+        overflow: Of `may_overflow`: whether gradients are left alone.
 
     Returns:
         A bool scalar, the verdict.
@@ -43,14 +81,15 @@ def require_finite(
         tfmm.errors.TfmmError: Training stopped in batch 4 (...
     """
     sums = [tf.reduce_sum(_dense(g)) for g in gradients if g is not None]
-    scalars = tf.stack([tf.cast(x, tf.float32) for x in [*losses.values(), *sums]])
 
     def refuse() -> tf.Tensor:
         message = _message(losses, batch, weights, step)
-        tf.raw_ops.Assert(condition=False, data=[message], summarize=100)
+        back = [variable.value.assign(value) for variable, value in before]
+        with tf.control_dependencies(back):
+            tf.raw_ops.Assert(condition=False, data=[message], summarize=100)
         return tf.constant(False)
 
-    finite = tf.reduce_all(tf.math.is_finite(scalars))
+    finite = _all_finite(losses.values()) & (_all_finite(sums) | overflow)
     return tf.cond(finite, lambda: tf.constant(True), refuse)
 
 
@@ -95,6 +134,11 @@ def _message(
             "float32, from the last checkpoint if weights are not finite.",
         ]
     )
+
+
+def _all_finite(scalars: Iterable[tf.Tensor]) -> tf.Tensor:
+    values = [tf.constant(0.0), *(tf.cast(x, tf.float32) for x in scalars)]
+    return tf.reduce_all(tf.math.is_finite(tf.stack(values)))
 
 
 def _names_of_broken(tensors: Mapping[str, tf.Tensor]) -> tf.Tensor:

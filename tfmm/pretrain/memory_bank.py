@@ -108,25 +108,18 @@ class MemoryBank(keras.layers.Layer):
         """
         keys = ops.stop_gradient(ops.cast(keys, "float32"))
         groups = ops.cast(groups, "int32")
-        if mask is not None:
-            chosen = ops.nonzero(mask)[0]
-            keys, groups = (
-                ops.take(keys, chosen, axis=0),
-                ops.take(groups, chosen, axis=0),
-            )
-        count = ops.shape(keys)[0]
+        rows = ops.ones_like(groups) if mask is None else ops.cast(mask, "int32")
+        places, count = ops.cumsum(rows) - 1, ops.sum(rows)
         # Of a batch larger than the bank only the newest keys have a slot.
-        first = ops.maximum(count - self.size, 0)
-        keys, groups = keys[first:], groups[first:]
-        kept = ops.arange(ops.shape(keys)[0], dtype="int32")
-        slots = (self.head + ops.cast(first, "int32") + kept) % self.size
+        kept = ops.logical_and(rows > 0, places >= count - self.size)
+        slots = (self.head + places) % self.size
         step = self.step + 1
         _write(
             (self.keys, self.groups, self.steps),
-            slots[:, None],
+            slots,
             (keys, groups, ops.zeros_like(groups) + step),
+            kept,
         )
-        count = ops.cast(count, "int32")
         _assign(
             (self.head, self.filled, self.step),
             (
@@ -159,20 +152,27 @@ def _on_tensorflow() -> bool:
     return keras.backend.backend() == "tensorflow"
 
 
-def _write(variables: tuple[Any, ...], slots: Any, values: tuple[Any, ...]) -> None:
+def _write(
+    variables: tuple[Any, ...], slots: Any, values: tuple[Any, ...], kept: Any
+) -> None:
+    """Writes the kept rows of each value into the slots of its variable."""
     if _on_tensorflow():
         from tfmm.pretrain import replicas
 
+        chosen = ops.nonzero(kept)[0]
+        slots, *rows = (ops.take(x, chosen, axis=0) for x in (slots, *values))
         # In place: `ops.scatter_update` would copy the whole bank every step.
         replicas.change(
             lambda variable, slots, rows: variable.scatter_nd_update(slots, rows),
             variables,
-            [slots] * len(variables),
-            values,
+            [slots[:, None]] * len(variables),
+            rows,
         )
         return
+    # Shapes stay what they are: JAX leaves out what is written behind the end.
+    slots = ops.where(kept, slots, variables[0].shape[0])
     for variable, rows in zip(variables, values, strict=True):
-        variable.assign(ops.scatter_update(variable, slots, rows))
+        variable.assign(ops.scatter_update(variable, slots[:, None], rows))
 
 
 def _assign(variables: tuple[Any, ...], values: tuple[Any, ...]) -> None:

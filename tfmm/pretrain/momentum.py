@@ -138,8 +138,8 @@ def twin(encoder: Any) -> keras.Model:
 
 
 def momentum_at(momentum: Momentum, step: Any) -> Any:
-    """The momentum of a step: a number, or what a schedule says."""
-    return momentum(step) if callable(momentum) else momentum
+    """The momentum of a step: a number, or what a schedule says, kept in [0, 1]."""
+    return ops.clip(momentum(step), 0.0, 1.0) if callable(momentum) else momentum
 
 
 def check_momentum(momentum: Momentum) -> None:

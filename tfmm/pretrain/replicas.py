@@ -8,10 +8,27 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfmm.errors import TfmmError
+
 
 def count() -> int:
     """How many replicas step together."""
     return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def check_accumulation(model: Any) -> None:
+    """Raises `TfmmError` if gradients are to be accumulated on several replicas."""
+    number = model.distribute_strategy.num_replicas_in_sync
+    optimizer = getattr(model, "optimizer", None)
+    # A loss scale wraps the optimizer that accumulates.
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    steps = getattr(inner, "gradient_accumulation_steps", None)
+    if number > 1 and steps:
+        raise TfmmError(
+            "Keras cannot accumulate gradients on several replicas. Received: "
+            f"gradient_accumulation_steps={steps} on {number} replicas. Leave it out "
+            "and set `chunk_size`, which fits a larger batch into the same memory."
+        )
 
 
 def gather(rows: tf.Tensor) -> tf.Tensor:

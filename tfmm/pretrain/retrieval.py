@@ -1,7 +1,7 @@
 """Acc@N: how often the bought item is among the N nearest of all test items."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -84,18 +84,30 @@ class RetrievalAccuracy(keras.callbacks.Callback):
         pairs: Batches of test pairs, iterated once per epoch.
         k: The N of Acc@N.
         prefix: What the names begin with.
+        every: As Keras's `validation_freq`: every so many epochs, or the numbers of
+            the epochs, counted from 1.
     """
 
     def __init__(
-        self, pairs: Iterable[Any], k: Sequence[int] = (1, 5), prefix: str = "val_"
+        self,
+        pairs: Iterable[Any],
+        k: Sequence[int] = (1, 5),
+        prefix: str = "val_",
+        every: int | Collection[int] = 1,
     ) -> None:
         super().__init__()
+        self.every = every
         self.pairs = pairs
         self.k = tuple(k)
         self.prefix = prefix
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Computes the numbers and adds them to `logs`."""
+        number = epoch + 1
+        every = self.every
+        due = number % every == 0 if isinstance(every, int) else number in every
+        if not due:
+            return
         for name, embedded in embed_pairs(self.model, self.pairs).items():
             if embedded.collapse.collapsed:
                 warnings.warn(warning(name, embedded.collapse), stacklevel=2)

@@ -1,16 +1,23 @@
 """Semantic-aware contrastive learning: the model that pre-trains the encoders."""
 
 import dataclasses
+from copy import copy
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 
+from tfmm.errors import TfmmError
 from tfmm.pretrain.banks import banks_at, fill, follow, momentum_keys, new_banks
 from tfmm.pretrain.checkpoints import fit_with_checkpoints
 from tfmm.pretrain.encoder_model import EncoderModel, tower_configs
-from tfmm.pretrain.finite import named_causes, require_finite
+from tfmm.pretrain.finite import (
+    may_overflow,
+    moving_state,
+    named_causes,
+    require_finite,
+)
 from tfmm.pretrain.memory_bank import default_bank_size
 from tfmm.pretrain.momentum import Momentum, check_momentum, momentum_at, twin
 from tfmm.pretrain.objective import Objective, share_of_mean
@@ -21,7 +28,7 @@ from tfmm.pretrain.pair_batch import (
     item_modalities,
     task_rows,
 )
-from tfmm.pretrain.replicas import total
+from tfmm.pretrain.replicas import check_accumulation, total
 from tfmm.pretrain.retrieval import RetrievalAccuracy
 from tfmm.pretrain.task import resolve_tasks
 from tfmm.pretrain.temperature import Temperature
@@ -53,6 +60,10 @@ class SCL(EncoderModel):
     copy's keys enter the bank. With `gradient_accumulation_steps` the copy follows
     once per update of the weights, the bank takes the keys of each batch.
 
+    Several replicas give the updates of one. Layers that look at the whole batch are
+    the exception: batch normalisation sees its replica's rows (or its chunk's), and
+    keeps statistics of them, unless it is `synchronized`.
+
     Args:
         image: An image encoder, or `None`.
         text: A text encoder, or `None`.
@@ -66,6 +77,7 @@ class SCL(EncoderModel):
         bank_start: Optimizer steps before the bank's keys count; it fills meanwhile.
         momentum: m of the momentum copy, or a schedule of the optimizer step.
         temperature_init: tau at the start; learned per task.
+        temperature_bounds: The smallest and the largest tau.
         margin: m of the triplet term, as a cosine.
         triplet_weight: Weight of the triplet term; 0 leaves it out.
         bank_positive: `"momentum"`: the bank's keys are compared with the positive as
@@ -73,7 +85,8 @@ class SCL(EncoderModel):
             which tends to collapse; see `Objective`.
         symmetric: Whether items look for their queries too, within the batch.
         chunk_size: Rows that towers and loss work on at once, for batches that would
-            not fit into memory; the numbers are the same. `None` for all.
+            not fit into memory; the numbers are the same but for batch normalisation,
+            see `encode_parts`. `None` for all.
 
     Example:
         >>> SCL()
@@ -93,6 +106,7 @@ class SCL(EncoderModel):
         bank_start: int = 0,
         momentum: Momentum = 0.99,
         temperature_init: float = 0.07,
+        temperature_bounds: tuple[float, float] = (0.01, 1.0),
         margin: float = 0.1,
         triplet_weight: float = 10.0,
         bank_positive: Literal["momentum", "live"] = "momentum",
@@ -112,6 +126,7 @@ class SCL(EncoderModel):
         check_momentum(momentum)
         self.bank_size, self.bank_start = bank_size, bank_start
         self.momentum, self.temperature_init = momentum, temperature_init
+        self.temperature_bounds = tuple(temperature_bounds)
         self.towers = {name: e.tower for name, e in self._encoders.items()}
         self.query_towers = {
             direction: twin(self._encoders[modality])
@@ -120,7 +135,10 @@ class SCL(EncoderModel):
         self.momentum_towers, self.banks = new_banks(
             self.tasks, self._encoders, bank_size, bank_start
         )
-        self.temperatures = {t.name: Temperature(temperature_init) for t in self.tasks}
+        self.temperatures = {
+            task.name: Temperature(temperature_init, *temperature_bounds)
+            for task in self.tasks
+        }
         self._loss_means = {
             t.name: keras.metrics.Mean(name=f"{t.name}_loss") for t in self.tasks
         }
@@ -150,15 +168,19 @@ class SCL(EncoderModel):
 
         Raises:
             TfmmError: If a loss or gradient is NaN or infinite; the weights are then
-                those from before that batch.
+                those from before that batch. If gradients are accumulated on several
+                replicas, which Keras cannot.
         """
-        self._build_banks(x)
+        check_accumulation(self)
+        self._build_state(x)
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)
         if validation_data is not None:
             given = kwargs.pop("callbacks", None) or []
             given = given if isinstance(given, list) else [given]
-            kwargs["callbacks"] = [RetrievalAccuracy(validation_data), *given]
+            every = kwargs.get("validation_freq", 1)
+            accuracy = RetrievalAccuracy(validation_data, every=every)
+            kwargs["callbacks"] = [accuracy, *given]
         kwargs["validation_data"] = validation_data
         with named_causes():
             if checkpoints is None:
@@ -166,6 +188,30 @@ class SCL(EncoderModel):
             return fit_with_checkpoints(
                 self, super().fit, x, checkpoints, checkpoint_every, **kwargs
             )
+
+    def query_encoder(self, task: str) -> Any:
+        """The encoder of a task's queries, to look for items by words or a picture.
+
+        Args:
+            task: The task's name, text or direction, e.g. `"text_to_image"`.
+
+        Returns:
+            The item's own encoder, or one of the same preprocessing with the tower that
+            the task's queries have beside it.
+
+        Raises:
+            TfmmError: If there is no such task.
+        """
+        found = [t for t in self.tasks if task in (t.name, str(t), t.direction)]
+        if not found:
+            raise TfmmError(
+                f"There is no task {task!r}. Received: {task!r}, of the tasks "
+                f"{', '.join(t.name for t in self.tasks)}. Choose one of them."
+            )
+        encoder = copy(self._encoders[found[0].query])
+        towers = {**self.towers, **self.query_towers}
+        encoder.tower = towers[query_tower(found[0], self.query_towers)]
+        return encoder
 
     def call(self, inputs: Batch, training: bool = False) -> dict[str, tf.Tensor]:
         """The vectors of a pair batch.
@@ -214,10 +260,11 @@ class SCL(EncoderModel):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """A gradient step, then the momentum copies, then the memory banks."""
-        self._build_banks(None)
+        self._build_state(None)
         batch, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         check_batch(batch, self.tasks)
         step = tf.identity(self.optimizer.iterations)
+        before = moving_state([*self.towers.values(), *self.query_towers.values()])
         keys = self._keys(batch)
         with tf.GradientTape() as tape:
             vectors = self(batch, training=True)
@@ -231,10 +278,10 @@ class SCL(EncoderModel):
             None if gradient is None else tf.convert_to_tensor(gradient)
             for gradient in tape.gradient(scaled, weights)
         ]
-        # A scaled loss is meant to overflow now and then; its optimizer skips the step.
-        skips = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
-        checked = [] if skips else gradients
-        verdict = require_finite(losses, checked, batch, weights, step)
+        overflow = may_overflow(self.optimizer)
+        verdict = require_finite(
+            losses, gradients, batch, weights, step, before, overflow
+        )
         with tf.control_dependencies([verdict]):
             self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
             momentum = momentum_at(self.momentum, self.optimizer.iterations)
@@ -242,10 +289,22 @@ class SCL(EncoderModel):
             moved = tf.not_equal(self.optimizer.iterations, step)
             follow(self.towers, self.momentum_towers, momentum, moved)
             fill(self.tasks, self.banks, keys, batch)
-            self._loss_tracker.update_state(
-                total(loss), sample_weight=tf.shape(batch["item"])[0]
-            )
+            self._count_loss(loss, batch)
             return self.compute_metrics(batch, None, vectors)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """The losses of a batch; nothing changes."""
+        batch, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        vectors = self(batch, training=False)
+        loss = self.compute_loss(batch, None, vectors)
+        self._count_loss(loss, batch)
+        return self.compute_metrics(batch, None, vectors)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """As of `keras.Model`; each replica does all of it, and one is taken."""
+        found = super().predict_on_batch(x)
+        rows = len(x["item"])
+        return {name: vectors[:rows] for name, vectors in found.items()}
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """As of `keras.Model`; raises `TfmmError` as `fit` does."""
@@ -263,6 +322,7 @@ class SCL(EncoderModel):
             "bank_start": self.bank_start,
             "momentum": keras.saving.serialize_keras_object(self.momentum),
             "temperature_init": self.temperature_init,
+            "temperature_bounds": list(self.temperature_bounds),
         }
 
     def _keys(self, batch: Batch) -> dict[str, tf.Tensor]:
@@ -289,17 +349,24 @@ class SCL(EncoderModel):
             self._loss_means[task.name].update_state(losses, sample_weight=rows)
         return shares
 
+    def _count_loss(self, loss: tf.Tensor, batch: Batch) -> None:
+        pairs = tf.shape(batch["item"])[0]
+        self._loss_tracker.update_state(total(loss), sample_weight=pairs)
+
     def _summed(self, losses: dict[str, tf.Tensor]) -> tf.Tensor:
         replicas = self.distribute_strategy.num_replicas_in_sync
         penalties = [tf.cast(loss, tf.float32) / replicas for loss in self.losses]
         return tf.add_n([*losses.values(), *penalties])
 
-    def _build_banks(self, pairs: Any) -> None:
-        if all(bank.built for bank in self.banks.values()):
-            return
+    def _build_state(self, pairs: Any) -> None:
+        """Creates the banks, once their size is known, and the optimizer's slots."""
         if self.bank_size is None and (count := count_pairs(pairs)):
             self.bank_size = default_bank_size(count)
         with self.distribute_strategy.scope():
             for bank in self.banks.values():
-                bank.size = self.bank_size
-                bank.build()
+                if not bank.built:
+                    bank.size = self.bank_size
+                    bank.build()
+            optimizer = getattr(self, "optimizer", None)
+            if optimizer is not None and not optimizer.built:
+                optimizer.build(self.trainable_variables)

@@ -43,7 +43,7 @@ def pretrain(road: Road) -> None:
     with _precision(settings.mixed_precision):
         encoders = towers(road)
         train, test = _pairs(road, encoders)
-        _tell(road, encoders)
+        _tell(road, encoders, train)
         scl = _model(settings, encoders, settings.epochs * len(train))
         rate = cosine(settings.learning_rate, settings.epochs * len(train))
         scl.compile(optimizer=tfmm.encoders.AdamW(rate, rates=rates(road, encoders)))
@@ -109,10 +109,11 @@ def _index(road: Road) -> ItemIndex:
     return ItemIndex.open(road.path("index"))
 
 
-def _tell(road: Road, encoders: dict[str, Any]) -> None:
+def _tell(road: Road, encoders: dict[str, Any], train: Any) -> None:
     """What the towers are trained on, before they are."""
-    sources = read_manifest(road.path("pairs", "train")).get("sources", {})
-    road.console.print(f"      training {describe(sources)}")
+    sources = read_manifest(_train_folder(road)).get("sources")
+    pairs = describe(sources) if sources else f"pairs: {train.num_pairs:,}"
+    road.console.print(f"      training {pairs}")
     text = encoders.get("text")
     if text is not None:
         share = text.unknown_share(titles(road.path("items")))
@@ -167,6 +168,8 @@ def _save(
     with writing(road.path("encoders")) as tmp:
         for name, encoder in encoders.items():
             encoder.save(tmp / name)
+        for direction in scl.query_towers:
+            scl.query_encoder(direction).save(tmp / f"query_{direction}")
         served = {k: v for k, v in encoders.items() if k != "vector"}
         if served:
             tfmm.encoders.save_item_encoder(tmp / "saved_model", **served)
@@ -175,7 +178,7 @@ def _save(
         schema, index = Schema.from_yaml(road.schema_file), _index(road)
         attributes = item_attributes(schema, index)
         trained_items = items_of_pairs(_train_folder(road))
-        facts = retrieval_facts(scl, encoders, found, attributes, trained_items)
+        facts = retrieval_facts(scl, found, attributes, trained_items)
         (tmp / "retrieval.json").write_text(json.dumps(facts, indent=1) + "\n")
         save_sheets(
             tmp,

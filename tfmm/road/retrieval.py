@@ -13,7 +13,6 @@ from tfmm.errors import TfmmError
 from tfmm.pretrain.embedded import Embedded
 from tfmm.pretrain.probe import Probe, neighbour_probe, zero_shot_probe
 from tfmm.pretrain.slices import SliceTable, band_names, frequency_bands, slice_table
-from tfmm.pretrain.towers import query_tower
 from tfmm.records.index import ItemIndex
 from tfmm.schema import Schema
 
@@ -26,7 +25,6 @@ Attributes = Mapping[str, np.ndarray]
 
 def retrieval_facts(
     scl: Any,
-    encoders: Mapping[str, Any],
     found: Mapping[str, Embedded],
     attributes: Attributes,
     trained_items: np.ndarray,
@@ -35,7 +33,6 @@ def retrieval_facts(
 
     Args:
         scl: The `SCL` model.
-        encoders: By modality.
         found: From `embed_pairs`, on the test pairs.
         attributes: From `item_attributes`.
         trained_items: int `[P]`, the catalog row of each training pair's item.
@@ -50,7 +47,7 @@ def retrieval_facts(
         }
         if len(embedded.queries):
             slices = _slices(embedded, attributes, trained_items)
-            probes = _probes(scl, task, encoders, embedded, attributes)
+            probes = _probes(scl, task, embedded, attributes)
             facts[task.name] |= {
                 "numbers": embedded.numbers(k=LARGEST),
                 "slices": [_of_slices(table) for table in slices],
@@ -108,7 +105,6 @@ def _slices(
 def _probes(
     scl: Any,
     task: Any,
-    encoders: Mapping[str, Any],
     embedded: Embedded,
     attributes: Attributes,
 ) -> Iterable[tuple[str, Probe]]:
@@ -125,18 +121,14 @@ def _probes(
             continue
         yield "neighbours", probe
         if task.query == "text" and len(known) <= PROMPTS:
-            prompts = _prompts(scl, task, encoders["text"], known)
+            prompts = _prompts(scl.query_encoder(task.name), known)
             yield "words", zero_shot_probe(vectors, labels, prompts, name)
 
 
-def _prompts(
-    scl: Any, task: Any, encoder: Any, values: Sequence[str]
-) -> dict[str, np.ndarray]:
+def _prompts(encoder: Any, values: Sequence[str]) -> dict[str, np.ndarray]:
     """The values' own words, as the task's queries see them."""
-    towers = {**scl.towers, **scl.query_towers}
     tokens = encoder.preprocess(tf.constant(list(values)))
-    vectors = np.asarray(towers[query_tower(task, scl.query_towers)](tokens))
-    return dict(zip(values, vectors, strict=True))
+    return dict(zip(values, np.asarray(encoder.tower(tokens)), strict=True))
 
 
 def _of_slices(table: SliceTable) -> dict[str, Any]:
