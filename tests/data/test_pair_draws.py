@@ -234,3 +234,13 @@ def test_pairs_of_the_tests_time_are_refused(tmp_path, item_folder):
     pairs(folder, item_folder, text=Letters(), not_after=2)
     with pytest.raises(TfmmError, match="Received: 3 of 3"):
         pairs(folder, item_folder, text=Letters(), not_after=1)
+
+
+def test_items_of_the_test_are_refused(tmp_path, item_folder):
+    own = [pair(row, source=2, query_item=row) for row in (2, 3, 4)]
+    folder = write(tmp_path / "pairs", [own])
+    of_search = write(tmp_path / "a", [[pair(2)]])
+    of_item = write(tmp_path / "b", [[own[0]]])
+    pairs(folder, item_folder, text=Letters(), not_after=2, not_in=of_search)
+    with pytest.raises(TfmmError, match="1 of 3 such pairs"):
+        pairs(folder, item_folder, text=Letters(), not_in=of_item)

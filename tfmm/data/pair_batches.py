@@ -16,7 +16,7 @@ from tfmm.data.word_mask import mask_words as masked
 from tfmm.data.word_mask import word_marks
 from tfmm.errors import TfmmError
 from tfmm.records.index import ItemIndex
-from tfmm.records.leak import check_pairs
+from tfmm.records.leak import check_items, check_pairs
 from tfmm.records.sources import SOURCES, check_sources
 
 
@@ -37,6 +37,7 @@ def pairs(
     mask_words: float = 0.0,
     sources: Sequence[str] | None = None,
     not_after: int | None = None,
+    not_in: str | Path | None = None,
     index: ItemIndex | None = None,
 ) -> tf.data.Dataset:
     """Pairs joined with the media of their items, preprocessed for the towers.
@@ -69,7 +70,9 @@ def pairs(
             in queries, items and negatives alike, so that no mask tells them apart.
         sources: Which of `tfmm.records.sources.SOURCES` to read; all when absent.
         not_after: The first moment of the test, in microseconds; pairs of that moment
-            or later are refused.
+            or later are refused, and searches without a time.
+        not_in: The test's pair records; pairs of an item with itself that are among
+            them are refused.
         index: The item index, for vectors of items that only logs know.
 
     Returns:
@@ -85,13 +88,16 @@ def pairs(
 
     Raises:
         TfmmError: If there is no encoder, no pair, a folder is not a finished output,
-            the two folders are of different item indexes, or a pair is too late.
+            the folders are of different item indexes, or a pair is the test's.
     """
     encoders = check_encoders(image, text, vector)
     _check_sizes(batch_size, window, start_epoch, start_step, mask_words)
     check_lineage(folder, items_folder)
     if not_after is not None:
         check_pairs(folder, not_after)
+    if not_in is not None:
+        check_lineage(folder, not_in)
+        check_items(folder, not_in)
     files, count = open_pairs(folder, sources)
     media = ItemMedia(items_folder, [name for name in MEDIA if name in encoders])
     codes = (

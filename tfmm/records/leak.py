@@ -1,4 +1,4 @@
-"""No pair of the time after training in training."""
+"""No pair of the time after training, and no item of the test, in training."""
 
 import datetime
 from collections.abc import Iterable, Iterator
@@ -7,28 +7,37 @@ from pathlib import Path
 import numpy as np
 
 from tfmm.errors import TfmmError
-from tfmm.records.example import decode
 from tfmm.records.manifest import read_manifest
-from tfmm.records.sources import ITEM
-from tfmm.records.tfrecord import read_records
+from tfmm.records.sources import ITEM, SEARCH
 
-_CHUNK = 65_536
+# Whole records are read, pictures and all.
+_BATCH = 1024
+_NO_TIME = np.iinfo(np.int64).min
+# What the audit reads of a pair, and what a record that lacks it means.
+_READ = {"time": _NO_TIME, "source": SEARCH, "item": 0, "query_item": 0}
+Columns = dict[str, np.ndarray]
 
 
-def check_pairs(folder: str | Path, first_test: int) -> int:
-    """Refuses training pairs of the test's time.
+def check_pairs(
+    folder: str | Path, first_test: int, test: str | Path | None = None
+) -> int:
+    """Refuses training pairs that are the test's, or of which nobody can tell.
 
-    Pairs of an item with itself have no time and are not looked at.
+    A pair of an item with itself needs no time: what is kept for the test of such
+    pairs are items, with all that a shopper cannot tell from them.
 
     Args:
         folder: Pair records, with their manifest, whoever wrote them.
         first_test: The first moment of the test, in microseconds since 1970.
+        test: The test's pair records, of the same item index; without them, pairs of
+            items with themselves are judged by their time alone, where they have one.
 
     Returns:
         How many pairs with a time there are.
 
     Raises:
-        TfmmError: If some are of that moment or later; it says how many and when.
+        TfmmError: If some are of that moment or later, lack a time, or are of an item
+            whose pair with itself is in the test; it says how many, and when.
 
     Example:
         >>> import tempfile
@@ -42,11 +51,38 @@ def check_pairs(folder: str | Path, first_test: int) -> int:
         >>> check_pairs(folder, first_test=8)
         1
     """
-    return check_times(_times(folder), first_test, f"`{folder}`")
+    if test is not None:
+        check_items(folder, test)
+    return check_times(_judged(folder), first_test, f"`{folder}`")
+
+
+def check_items(folder: str | Path, test: str | Path) -> None:
+    """Refuses training pairs of items with themselves that are in the test.
+
+    The test keeps whole groups of items, so that the items tell their groups.
+
+    Args:
+        folder: Pair records, with their manifest.
+        test: The test's, of the same item index.
+
+    Raises:
+        TfmmError: If there are such pairs; it says how many.
+    """
+    held_out = _items_with_themselves(test)
+    own = _items_with_themselves(folder)
+    tested = np.isin(own, held_out)
+    if tested.any():
+        raise TfmmError(
+            f"`{folder}` trains on items that are to be tested. Expected: no pair of "
+            f"an item with itself that is in `{test}` too. Received: "
+            f"{int(tested.sum()):,} of {len(own):,} such pairs, of "
+            f"{len(np.unique(own[tested])):,} of {len(np.unique(held_out)):,} items "
+            "kept for the test. Leave them out of training."
+        )
 
 
 def check_times(chunks: Iterable[np.ndarray], first_test: int, what: str) -> int:
-    """The same of times in chunks; returns how many there are.
+    """Refuses times of the test; returns how many there are.
 
     Args:
         chunks: int64 `[n]` each, microseconds.
@@ -83,16 +119,52 @@ def moment(time: int) -> str:
     return (start + datetime.timedelta(microseconds=time)).isoformat()
 
 
-def _times(folder: str | Path) -> Iterator[np.ndarray]:
-    found: list[int] = []
-    for name in sorted(read_manifest(folder, kind="pairs")["files"]):
-        if not name.endswith(".tfrecord"):
-            continue
-        for record in read_records(Path(folder) / name):
-            pair = decode(record)
-            if pair.get("source", [0]) != [ITEM]:
-                found += pair.get("time", [])
-            if len(found) >= _CHUNK:
-                yield np.array(found, np.int64)
-                found = []
-    yield np.array(found, np.int64)
+def _judged(folder: str | Path) -> Iterator[np.ndarray]:
+    """The times of all pairs that have one; refuses pairs that lack theirs."""
+    seen = timeless = 0
+    for pairs in _columns(folder):
+        time, own = pairs["time"], _with_itself(pairs)
+        seen += len(time)
+        timeless += int(((time == _NO_TIME) & ~own).sum())
+        # The job gives pairs of items with themselves the time 0.
+        yield time[(time != _NO_TIME) & ~(own & (time == 0))]
+    if timeless:
+        raise TfmmError(
+            f"`{folder}` has pairs of which nobody can tell whether they are the "
+            "test's. Expected: a `time` in microseconds since 1970 in every pair but "
+            f"those of an item with itself. Received: {timeless:,} of {seen:,} pairs "
+            "without one. Write their times, or leave them out."
+        )
+
+
+def _items_with_themselves(folder: str | Path) -> np.ndarray:
+    """int64 `[P]`: the items of the pairs of items with themselves."""
+    found = [pairs["item"][_with_itself(pairs)] for pairs in _columns(folder)]
+    return np.concatenate([np.zeros(0, np.int64), *found])
+
+
+def _with_itself(pairs: Columns) -> np.ndarray:
+    return (pairs["source"] == ITEM) & (pairs["query_item"] == pairs["item"])
+
+
+def _columns(folder: str | Path) -> Iterator[Columns]:
+    """What the audit reads of the pairs, many at a time; never their pictures."""
+    import tensorflow as tf
+
+    features = {
+        name: tf.io.FixedLenFeature([], tf.int64, default)
+        for name, default in _READ.items()
+    }
+    names = sorted(read_manifest(folder, kind="pairs")["files"])
+    files = [str(Path(folder) / x) for x in names if x.endswith(".tfrecord")]
+    if not files:
+        return
+    records = tf.data.TFRecordDataset(files).batch(_BATCH)
+    try:
+        parsed = records.map(lambda some: tf.io.parse_example(some, features))
+        yield from parsed.as_numpy_iterator()
+    except tf.errors.OpError as error:
+        raise TfmmError(
+            f"`{folder}` holds no readable pair records. Received: {error.message}. "
+            "Run the stage that wrote them again."
+        ) from error
