@@ -45,7 +45,8 @@ def pairs(
     Each iteration of the data set is an epoch with an order of its own, a function
     of `seed` and the epoch's number alone: files are shuffled, then records within
     windows. So are all draws: one of a pair's clicked-not-bought items as its hard
-    negative, and one of the item's pictures and titles, where it has several.
+    negative, and one of the pictures and titles of the item and of the negative,
+    where they have several.
 
     The query of a search is what was searched for; that of a clicked item or of the
     item itself are that item's own picture and title, and its vector.

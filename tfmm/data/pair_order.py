@@ -7,7 +7,8 @@ import tensorflow as tf
 
 # What a random number is for; another seed for each.
 NEGATIVE, FILES, WINDOW, PICTURE, TITLE, AUGMENT, WORDS = range(7)
-_PURPOSES = 8
+NEGATIVE_PICTURE, NEGATIVE_TITLE = range(7, 9)
+_PURPOSES = 16
 _READ_BATCH = 4096
 
 

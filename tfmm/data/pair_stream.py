@@ -15,6 +15,14 @@ from tfmm.data.pair_records import Batch, pair_ids, parse_pairs
 from tfmm.records.sources import SEARCH
 
 Augment = Callable[..., tf.Tensor]
+# By part and modality, the purpose of the draw of one of several media.
+_DRAWS = {
+    "item": {"image": pair_order.PICTURE, "text": pair_order.TITLE},
+    "negative": {
+        "image": pair_order.NEGATIVE_PICTURE,
+        "text": pair_order.NEGATIVE_TITLE,
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,7 @@ class Batches:
         media: The items.
         vectors: float32 `[rows, D]` by catalog row, and bool `[rows]`: which exist.
         seed: Of all draws.
-        training: Whether items' pictures and titles are drawn.
+        training: Whether pictures and titles of items and negatives are drawn.
         augment: What pictures go through, with a seed.
         mask: What token ids go through, with a seed.
     """
@@ -52,24 +60,25 @@ class Batches:
             and partial(self.augment, seed=seed(pair_order.AUGMENT)),
             "text": self.mask and partial(self.mask, seed=seed(pair_order.WORDS)),
         }
-        draws = {"image": seed(pair_order.PICTURE), "text": seed(pair_order.TITLE)}
         searched = parsed["source"] == SEARCH
         for name in MEDIA:
             if name not in self.encoders:
                 continue
-            item = parsed["item"]
             own = self.media.of(name, parsed["query_item"])
-            parts = {
-                "query": tf.where(searched, parsed[f"query_{name}"], own),
-                "item": self.media.drawn(name, item, draws[name])
-                if self.training
-                else self.media.of(name, item),
-                "negative": self.media.of(name, result["negative"]),
-            }
+            parts = {"query": tf.where(searched, parsed[f"query_{name}"], own)}
+            # Drawn alike, or how a medium was drawn would tell right from wrong.
+            for part, purposes in _DRAWS.items():
+                parts[part] = self._media_of(name, result[part], seed(purposes[name]))
             result |= preprocess_parts(name, self.encoders[name], parts, adjust[name])
         if self.vectors is not None:
             result |= self._vectors(parsed, result)
         return result
+
+    def _media_of(self, name: str, rows: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """The items' media: any of each in training, the items' own otherwise."""
+        if self.training:
+            return self.media.drawn(name, rows, seed)
+        return self.media.of(name, rows)
 
     def _vectors(self, parsed: dict[str, Any], ids: Batch) -> Batch:
         assert self.vectors is not None
