@@ -76,12 +76,8 @@ class ReadTable(beam.PTransform):
 
     def expand(self, begin: beam.pvalue.PBegin) -> Any:
         """Reads the table's pieces in parallel."""
-        table: Table = getattr(self._schema, self._name)
-        pieces = tables.parts(table, self._schema.folder)
-        files = {
-            file: i for i, file in enumerate(dict.fromkeys(p.file for p in pieces))
-        }
-        numbered = [(files[p.file], dataclasses.astuple(p)) for p in pieces]
+        pieces = _pieces(self._schema, self._name)
+        numbered = [(number, dataclasses.astuple(part)) for number, part in pieces]
         return (
             begin
             | "Pieces" >> beam.Create(numbered)
@@ -111,11 +107,27 @@ class _ReadPiece(beam.DoFn):
                     DEAD, json.dumps(dataclasses.asdict(letter))
                 )
             if chunk.num_rows:
-                source = (file_number << _SOURCE_ROW_BITS) + chunk["row"].to_numpy()
-                chunk = chunk.drop_columns("row").append_column(
-                    "source", pa.array(source)
-                )
-                yield to_bytes(chunk)
+                yield to_bytes(_with_source(chunk, file_number))
+
+
+def read_here(schema: Schema, name: str, roles: Sequence[str]) -> Iterator[pa.Table]:
+    """The good rows that `ReadTable` would read, in this process, chunk by chunk."""
+    table: Table = getattr(schema, name)
+    for file_number, part in _pieces(schema, name):
+        for chunk, _ in tables.read(table, part, schema.time_unit, roles):
+            yield _with_source(chunk, file_number)
+
+
+def _pieces(schema: Schema, name: str) -> list[tuple[int, tables.Part]]:
+    """The pieces of a table, each with the number of its file."""
+    pieces = tables.parts(getattr(schema, name), schema.folder)
+    files = {file: i for i, file in enumerate(dict.fromkeys(p.file for p in pieces))}
+    return [(files[piece.file], piece) for piece in pieces]
+
+
+def _with_source(chunk: pa.Table, file_number: int) -> pa.Table:
+    source = (file_number << _SOURCE_ROW_BITS) + chunk["row"].to_numpy()
+    return chunk.drop_columns("row").append_column("source", pa.array(source))
 
 
 class WithIndex(beam.DoFn):

@@ -13,6 +13,7 @@ from beam_jobs.item_facts import ItemFacts
 from beam_jobs.kernels import media
 from beam_jobs.kernels import pairs as kernel
 from beam_jobs.media_rows import WithMedia
+from beam_jobs.search_split import SearchSplit
 from beam_jobs.split_check import PARTS, TEST, TRAIN, part_of
 from tfmm.records.sources import CLICKED, ITEM, QUERIES, SEARCH, SOURCES
 from tfmm.records.tfrecord import write_records
@@ -28,16 +29,20 @@ class PairsOfSearches(WithMedia):
     Args:
         schema: The schema.
         index: Folder of the item index.
-        first_test: First moment of test pairs; a supplied `part` goes before it.
+        split: Which searches are the test; a supplied `part` goes before it.
         sources: `search`, `clicked` or both.
     """
 
     def __init__(
-        self, schema: Schema, index: str, first_test: int, sources: Sequence[str]
+        self,
+        schema: Schema,
+        index: str,
+        split: SearchSplit,
+        sources: Sequence[str],
     ) -> None:
         super().__init__(schema, "searches", index)
         assert schema.searches is not None
-        self._first_test, self._sources = first_test, sources
+        self._split, self._sources = split, sources
         self._part = schema.searches.part
         self._column = schema.searches.query_image or schema.searches.query_text or ""
         self._facts: ItemFacts | None = None
@@ -71,8 +76,7 @@ class PairsOfSearches(WithMedia):
     def _parted(self, table: pa.Table) -> Generator[Any, None, pa.Table]:
         """The table with every row's part, by the split or as supplied."""
         if not self._part:
-            late = table["time"].to_numpy() >= self._first_test
-            parts = pa.array(np.where(late, TEST, TRAIN))
+            parts = pa.array(np.where(self._split.is_test(table), TEST, TRAIN))
             return table.append_column("part", parts.cast(pa.string()))
         parts = part_of(table["part"])
         table = table.set_column(table.column_names.index("part"), "part", parts)

@@ -5,24 +5,22 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
 
 from beam_jobs import common
 from beam_jobs.item_facts import ReadItemFacts
-from beam_jobs.kernels import timelines
 from beam_jobs.pair_rows import (
     PairsOfItems,
     PairsOfSearches,
     WriteShard,
     source_counts,
 )
+from beam_jobs.search_split import roles_read, split_of_searches
 from beam_jobs.split_check import PARTS, refuse_late_searches
-from tfmm import tables
 from tfmm.errors import TfmmError
 from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import read_manifest, write_manifest, writing
 from tfmm.records.sources import QUERIES, check_sources, describe
-from tfmm.schema import GlobalTime, Schema
+from tfmm.schema import Schema
 
 KIND = "pairs"
 ITEM_TEST_SHARE = 0.05
@@ -43,8 +41,11 @@ def run(
     """Writes `train` and `test` pair records; returns their manifest.
 
     Pairs obey the split rule: with `global_time`, searches after the end of training
-    are the test; with `per_user_last_fraction`, the last fraction of all searches. A
-    `part` that the searches supply goes before the rule, and must not break it.
+    are the test; with `per_user_last_fraction`, those after each user's own training
+    moments, or without a `user` column the last fraction of all searches. A `part`
+    that the searches supply goes before the rule, and must not break it. The
+    manifests' `first_test` is the first moment of any test search: pairs that come
+    without users can be judged by nothing else.
 
     Args:
         schema: Path of the schema file.
@@ -58,14 +59,14 @@ def run(
 
     Raises:
         TfmmError: If the schema or the arguments lack what a source needs, or a
-            supplied training part has searches of the test's time.
+            supplied training part has searches of the test.
     """
     shop = Schema.from_yaml(schema)
     chosen = _checked(shop, schema, items, sources)
     opened = ItemIndex.open(index)
-    first_test = _first_test(shop)
+    split = split_of_searches(shop)
     if shop.searches is not None and shop.searches.part:
-        refuse_late_searches(shop, first_test)
+        refuse_late_searches(shop, split)
     with writing(output) as tmp:
         for part in PARTS:
             (tmp / part).mkdir()
@@ -75,10 +76,10 @@ def run(
             facts = pipeline | ReadItemFacts(items, opened)
         found_pairs, letters = [], []
         if shop.searches is not None and set(chosen) != {"item"}:
-            read = pipeline | common.ReadTable(shop, "searches")
+            read = pipeline | common.ReadTable(shop, "searches", roles_read(shop))
             side = [] if facts is None else [beam.pvalue.AsSingleton(facts)]
             made = read.chunks | "Pairs" >> beam.ParDo(
-                PairsOfSearches(shop, index, first_test, chosen), *side
+                PairsOfSearches(shop, index, split, chosen), *side
             ).with_outputs(common.DEAD, main="rows")
             found_pairs.append(made.rows)
             letters += [read[common.DEAD], made[common.DEAD]]
@@ -94,7 +95,7 @@ def run(
         if letters:
             _ = letters | "Letters" >> beam.Flatten() | common.WriteDeadLetters(tmp)
         found = common.finished(pipeline)
-        _write_manifests(tmp, found, chosen, first_test, opened)
+        _write_manifests(tmp, found, chosen, split.first_test, opened)
     return read_manifest(output)
 
 
@@ -171,17 +172,6 @@ def _write_manifests(
 
 def _pairs(counts: dict[str, dict[str, int]]) -> int:
     return sum(found["pairs"] for found in counts.values())
-
-
-def _first_test(schema: Schema) -> int:
-    """The first moment, in microseconds, whose searches are test pairs."""
-    if isinstance(schema.split, GlobalTime):
-        return timelines.first_known(schema.split)
-    table = schema.searches
-    read = tables.times(table, schema.folder, schema.time_unit) if table else ()
-    times = np.sort(np.concatenate([np.zeros(0, np.int64), *read]))
-    known = np.floor(round((1 - schema.split.test_fraction) * len(times), 9))
-    return int(times[int(known)]) if known < len(times) else np.iinfo(np.int64).max
 
 
 def _arguments() -> Any:

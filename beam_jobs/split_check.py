@@ -6,9 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beam_jobs import common
+from beam_jobs.search_split import SearchSplit, roles_read
 from tfmm import tables
 from tfmm.errors import TfmmError
-from tfmm.records.leak import check_times, moment
+from tfmm.records.leak import moment, refuse_tested
 from tfmm.schema import GlobalTime, Schema, microseconds
 
 TRAIN, TEST = PARTS = "train", "test"
@@ -34,20 +36,22 @@ def require_requests(parts: Mapping[str, Mapping[str, int]], schema: Schema) -> 
         )
 
 
-def refuse_late_searches(schema: Schema, first_test: int) -> None:
-    """Checks that a supplied training part ends before the test of the split rule.
+def refuse_late_searches(schema: Schema, split: SearchSplit) -> None:
+    """Checks that a supplied training part has no search of the split rule's test.
 
     Args:
         schema: The schema with searches and their `part`.
-        first_test: The first moment of the test, in microseconds.
+        split: Which searches are the test.
 
     Raises:
-        TfmmError: If it does not; with how many searches, and their time span.
+        TfmmError: If it has; with how many searches, and their time span.
     """
     assert schema.searches is not None
-    times = _times_of_training(schema)
-    column = schema.searches.part
-    check_times(times, first_test, f"The part `{TRAIN}` that `{column}` supplies")
+    what = f"The part `{TRAIN}` that `{schema.searches.part}` supplies"
+    expected = f"searches before {moment(split.first_test)}"
+    if split.tested is not None:
+        expected = f"searches before the last ones of each `{schema.searches.user}`"
+    refuse_tested(_times_of_training(schema, split), expected, what)
 
 
 def part_of(text: pa.ChunkedArray) -> pa.Array:
@@ -57,13 +61,15 @@ def part_of(text: pa.ChunkedArray) -> pa.Array:
     return pc.if_else(known, plain, pa.scalar(None, pa.string()))
 
 
-def _times_of_training(schema: Schema) -> Iterator[np.ndarray]:
-    assert schema.searches is not None
-    roles = ["time", "bought", "part"]
-    for piece in tables.parts(schema.searches, schema.folder):
-        for chunk, _ in tables.read(schema.searches, piece, schema.time_unit, roles):
-            train = pc.fill_null(pc.equal(part_of(chunk["part"]), TRAIN), False)
-            yield chunk["time"].filter(train).to_numpy()
+def _times_of_training(
+    schema: Schema, split: SearchSplit
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The times of supplied training searches, and which of them are the test's."""
+    roles = [x for x in roles_read(schema) if x in ("time", "bought", "user", "part")]
+    for chunk in common.read_here(schema, "searches", roles):
+        train = pc.fill_null(pc.equal(part_of(chunk["part"]), TRAIN), False)
+        searches = chunk.filter(train)
+        yield searches["time"].to_numpy(), split.is_test(searches)
 
 
 def _rule(schema: Schema) -> tuple[str, str]:

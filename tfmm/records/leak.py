@@ -53,7 +53,9 @@ def check_pairs(
     """
     if test is not None:
         check_items(folder, test)
-    return check_times(_judged(folder), first_test, f"`{folder}`")
+    chunks = ((times, times >= first_test) for times in _judged(folder))
+    expected = f"searches before {moment(first_test)}"
+    return refuse_tested(chunks, expected, f"`{folder}`")
 
 
 def check_items(folder: str | Path, test: str | Path) -> None:
@@ -81,29 +83,31 @@ def check_items(folder: str | Path, test: str | Path) -> None:
         )
 
 
-def check_times(chunks: Iterable[np.ndarray], first_test: int, what: str) -> int:
-    """Refuses times of the test; returns how many there are.
+def refuse_tested(
+    chunks: Iterable[tuple[np.ndarray, np.ndarray]], expected: str, what: str
+) -> int:
+    """Refuses training searches of the test; returns how many searches there are.
 
     Args:
-        chunks: int64 `[n]` each, microseconds.
-        first_test: The first moment of the test.
+        chunks: int64 `[n]` in microseconds, and bool `[n]`: which are the test's.
+        expected: Which searches may train, for the error message.
         what: What holds them, for the error message.
+
+    Raises:
+        TfmmError: If any is the test's; it says how many and when.
     """
     seen, late, first, last = 0, 0, np.iinfo(np.int64).max, np.iinfo(np.int64).min
-    for times in chunks:
+    for times, tested in chunks:
         seen += len(times)
-        offending = times[times >= first_test]
-        late += len(offending)
-        if len(offending):
-            first = min(first, int(offending.min()))
-            last = max(last, int(offending.max()))
+        late += int(tested.sum())
+        first = min(first, int(times.min(initial=first, where=tested)))
+        last = max(last, int(times.max(initial=last, where=tested)))
     if late:
         raise TfmmError(
-            f"{what} trains on what is to be tested. Expected: searches before "
-            f"{moment(first_test)}, where training ends by the split. Received: "
-            f"{late:,} of {seen:,} at that moment or later, from {moment(first)} to "
-            f"{moment(last)}. Move them to the test, leave them out, or set the "
-            "schema's `split` after them."
+            f"{what} trains on what is to be tested. Expected: {expected}, where "
+            f"training ends by the split. Received: {late:,} of {seen:,} at that "
+            f"moment or later, from {moment(first)} to {moment(last)}. Move them to "
+            "the test, leave them out, or set the schema's `split` after them."
         )
     return seen
 

@@ -79,7 +79,16 @@ class GlobalTime(Part):
 
 
 class PerUserLastFraction(Part):
-    """The last moments of every user are the test; see `tfmm.records.split`."""
+    """The last moments of every user are the test; see `tfmm.records.split`.
+
+    Searches have moments of their own, and only where their `user` is known: a user's
+    validation and test searches are the test pairs. Without a `user` column the last
+    `test_fraction` of all searches are, by one moment for everybody.
+
+    Args:
+        test_fraction: Share of each user's moments for the test.
+        validation_fraction: Share before them for validation.
+    """
 
     rule: Literal["per_user_last_fraction"]
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2

@@ -146,8 +146,10 @@ class Searches(Table):
             by `|`.
         search: Column of the search's id, where one search may end in several
             purchases: what was bought in the same search is never a wrong answer.
-        part: Column of a split that is given: `train` or `test`. A training search of
-            the split rule's test time stops the job.
+        part: Column of a split that is given: `train` or `test`. A training search
+            that is the test's by the split rule stops the job.
+        user: Column of the user id. The split rule `per_user_last_fraction` reads it,
+            and nothing else; no output has it.
     """
 
     time: str
@@ -158,6 +160,7 @@ class Searches(Table):
     clicked: str | None = None
     search: str | None = None
     part: str | None = None
+    user: str | None = None
 
     def columns(self) -> dict[str, tuple[str, str, bool]]:
         found = {
@@ -174,6 +177,8 @@ class Searches(Table):
             found["search"] = (self.search, "text", False)
         if self.part:
             found["part"] = (self.part, "text", True)
+        if self.user:
+            found["user"] = (self.user, "id", True)
         return found
 
     @pydantic.model_validator(mode="after")
