@@ -21,6 +21,12 @@ def test_each_label_has_its_own_numbers():
     assert table.total.recall[2] == parts / 4
 
 
+def test_missing_labels_have_one_slice():
+    labels = ["a", None, np.nan, "", float("nan")]
+    table = slice_table(np.ones((5, 1)), labels, "kind")
+    assert [(x.label, x.queries) for x in table.slices] == [("(none)", 4), ("a", 1)]
+
+
 def test_bands_of_how_often_an_item_was_bought_in_training():
     train = [1] * 1 + [2] * 2 + [4] * 4 + [5] * 5 + [100] * 100
     bands = frequency_bands([0, 1, 2, 4, 5, 100], train)

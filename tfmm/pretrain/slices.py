@@ -66,7 +66,7 @@ class SliceTable:
 
 def slice_table(
     ranks: np.ndarray,
-    labels: Sequence[str],
+    labels: Sequence[str | float | None],
     column: str = "label",
     k: Sequence[int] = (1, 5),
     order: Sequence[str] | None = None,
@@ -75,8 +75,8 @@ def slice_table(
 
     Args:
         ranks: float `[Q, A]`, as `answer_ranks` gives them.
-        labels: Q texts, one a query, e.g. its item's category; empty ones become
-            `(none)`.
+        labels: Q texts, one a query, e.g. its item's category; what is empty, `None`
+            or NaN becomes `(none)`.
         column: What the labels are, for the head of the table.
         k: The N.
         order: The labels in the table's order; by default the most frequent first.
@@ -97,7 +97,7 @@ def slice_table(
             f"Each query needs one label. Received: {len(labels)} labels of {column!r} "
             f"for {len(ranks)} queries. Give the label of each query's own item."
         )
-    names = np.array([str(label) or "(none)" for label in labels], dtype=object)
+    names = np.array([_name(label) for label in labels], dtype=object)
     found, counts = np.unique(names.astype(str), return_counts=True)
     by_count = found[np.argsort(-counts, kind="stable")].tolist()
     listed = by_count if order is None else [x for x in order if x in set(by_count)]
@@ -145,6 +145,12 @@ def band_names(bands: Sequence[int] = BANDS) -> list[str]:
         for low, high in pairwise(bands)
     ]
     return [*names, f"{bands[-1]}+"]
+
+
+def _name(label: str | float | None) -> str:
+    # A missing value of pandas or Arrow is NaN, which is not equal to itself.
+    missing = label is None or label != label
+    return "(none)" if missing else str(label) or "(none)"
 
 
 def _slice(label: str, ranks: np.ndarray, k: Sequence[int]) -> Slice:
