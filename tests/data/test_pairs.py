@@ -150,6 +150,12 @@ def test_errors(tmp_path, item_folder):
     other = write(tmp_path / "other", [[pair(2)]], lineage="b")
     with pytest.raises(TfmmError, match="different item indexes"):
         pairs(other, item_folder, text=Letters())
+    stray = write(tmp_path / "stray", [[pair(2)]], lineage="")
+    with pytest.raises(TfmmError, match=r"stray` does not say .* Write it again"):
+        pairs(stray, item_folder, text=Letters())
+    unknown = write(tmp_path / "unknown", [[example(row=2)]], "items", lineage=None)
+    with pytest.raises(TfmmError, match="unknown` does not say"):
+        pairs(good, unknown, text=Letters())
     bare = tmp_path / "bare"
     bare.mkdir()
     with pytest.raises(TfmmError, match=r"no manifest\.json"):

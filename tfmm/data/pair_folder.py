@@ -49,12 +49,30 @@ def _counted(files: list[str]) -> dict[str, dict[str, int]]:
     return found
 
 
-def check_lineage(folder: str | Path, items_folder: str | Path) -> None:
-    """Rows of pairs and items must come from one item index."""
-    stamps = [read_manifest(path).get("index") or {} for path in (folder, items_folder)]
-    ours, theirs = (stamp.get("lineage") for stamp in stamps)
-    if ours and theirs and ours != theirs:
+def check_lineage(folder: str | Path, other: str | Path) -> None:
+    """Refuses pairs whose rows mean other items than another folder's.
+
+    Args:
+        folder: Pair records.
+        other: Item records, or further pair records.
+
+    Raises:
+        TfmmError: If the two are of different item indexes, or one does not say.
+    """
+    ours, theirs = (_lineage(path) for path in (folder, other))
+    if ours != theirs:
         raise TfmmError(
-            f"`{folder}` and `{items_folder}` are of different item indexes. Received: "
+            f"`{folder}` and `{other}` are of different item indexes. Received: "
             f"lineages {ours} and {theirs}. Write both with the same index."
         )
+
+
+def _lineage(folder: str | Path) -> str:
+    stamp = read_manifest(folder).get("index") or {}
+    if not (found := stamp.get("lineage")):
+        raise TfmmError(
+            f"`{folder}` does not say which item index its rows are of. Expected: an "
+            "`index` with a lineage in its manifest. Received: none. Write it again "
+            "with `index=ItemIndex.open(...).stamp()`, of the index in use."
+        )
+    return found
