@@ -13,13 +13,19 @@ from beam_jobs.item_facts import ItemFacts
 from beam_jobs.kernels import media
 from beam_jobs.kernels import pairs as kernel
 from beam_jobs.media_rows import WithMedia
+from beam_jobs.pair_counts import Media, count_negatives, count_pairs
 from beam_jobs.search_split import SearchSplit
 from beam_jobs.split_check import PARTS, TEST, TRAIN, part_of
-from tfmm.records.sources import CLICKED, ITEM, QUERIES, SEARCH, SOURCES
+from tfmm.records.index import UNKNOWN_ROW
+from tfmm.records.sources import (
+    CLICKED,
+    ITEM,
+    QUERIES,
+    SEARCH,
+)
 from tfmm.records.tfrecord import write_records
 from tfmm.schema import Schema
 
-_TEST_SHARDS = 1
 Pair = dict[str, Any]
 
 
@@ -62,12 +68,15 @@ class PairsOfSearches(WithMedia):
             clicked = self._clicked(search.get("clicked"))
             pair = _pair(search["source"], row, search["time"], key)
             pair["negatives"] = [other for other in clicked if other != row]
-            found = list(self._clicked_pairs(pair, clicked, search["part"]))
+            found, reason = list(self._clicked_pairs(pair, clicked, search)), "no_click"
             if "search" in self._sources:
-                found += yield from self._asked(pair, search)
+                asked, reason = yield from self._asked(pair, search)
+                found += asked
             if not found:
-                reason = "no_query" if "search" in self._sources else "no_click"
                 common.count(f"searches:dropped:{reason}")
+            if "clicked" not in self._sources:
+                left_out = "" if found else reason
+                count_negatives(len(clicked), len(pair["negatives"]), left_out)
             common.count(f"searches:{search['part']}", bool(found))
             made[search["part"]] += found
         for part, pairs in made.items():
@@ -87,35 +96,46 @@ class PairsOfSearches(WithMedia):
 
     def _asked(
         self, pair: Pair, search: dict[str, Any]
-    ) -> Generator[Any, None, list[Pair]]:
-        """The pair of the words and the picture that were searched for."""
+    ) -> Generator[Any, None, tuple[list[Pair], str]]:
+        """The pair of the words and the picture searched for, or why there is none."""
         text = media.title(search.get("query_text"))
         image = self._image(search.get("query_image"))
-        if image.reason not in ("", "absent") or not (text or image.jpeg):
-            reason = "no_query" if image.reason in ("", "absent") else image.reason
+        reason = "" if image.reason == "absent" else image.reason
+        if not (reason or text or image.jpeg):
+            reason = "no_query"
+        if reason:
             yield self.letter(search["source"], self._column, reason)
         if not (text or image.jpeg):
-            return []
-        _count(search["part"], SEARCH, image=bool(image.jpeg), text=bool(text))
-        return [pair | {"query_text": text, "query_image": image.jpeg}]
+            return [], reason
+        query = {"image": bool(image.jpeg), "text": bool(text)}
+        count_pairs(search["part"], SEARCH, query, self._media_of(pair["item"]))
+        return [pair | {"query_text": text, "query_image": image.jpeg}], ""
 
     def _clicked_pairs(
-        self, pair: Pair, clicked: list[int], part: str
+        self, pair: Pair, clicked: list[int], search: dict[str, Any]
     ) -> Iterator[Pair]:
         """The pairs of clicked items that are not the bought one under another id."""
         if "clicked" not in self._sources:
             return
         assert self._facts is not None
         rows = np.array(clicked, np.int64)
-        common.count("clicked:read", len(rows))
         same = self._facts.groups(rows) == self._facts.groups(np.array([pair["item"]]))
         has = {name: self._facts.has(name, rows) for name in QUERIES}
         bare = ~same & ~has["image"] & ~has["text"]
         common.count("clicked:dropped:bought_item", int(same.sum()))
         common.count("clicked:dropped:no_media", int(bare.sum()))
+        bought = self._media_of(pair["item"])
         for place in np.flatnonzero(~same & ~bare).tolist():
-            _count(part, CLICKED, **{name: bool(has[name][place]) for name in has})
+            query = {name: bool(has[name][place]) for name in has}
+            count_pairs(search["part"], CLICKED, query, bought)
             yield pair | {"source": CLICKED, "query_item": clicked[place]}
+
+    def _media_of(self, row: int) -> Media | None:
+        """Which media the item has; `None` where no item records tell."""
+        if self._facts is None:
+            return None
+        rows = np.array([row])
+        return {name: bool(self._facts.has(name, rows)[0]) for name in QUERIES}
 
     def _image(self, value: bytes | str | None) -> media.Picture:
         made = self.picture(value)
@@ -126,10 +146,16 @@ class PairsOfSearches(WithMedia):
 
     def _clicked(self, ids: Sequence[str] | None) -> list[int]:
         """Catalog rows of clicked items that the index knows, each once."""
-        if not ids:
+        given = [item for item in ids or () if item]
+        if not given:
             return []
-        rows = self.index.rows_of([item for item in ids if item]).tolist()
-        return sorted({row for row in rows if row > 1})
+        rows = self.index.rows_of(given)
+        known = rows[rows != UNKNOWN_ROW]
+        kept = np.unique(known).tolist()
+        common.count("clicked:read", len(given))
+        common.count("clicked:dropped:not_in_index", len(given) - len(known))
+        common.count("clicked:dropped:repeated", len(known) - len(kept))
+        return kept
 
 
 class PairsOfItems(beam.DoFn):
@@ -152,9 +178,8 @@ class PairsOfItems(beam.DoFn):
         common.count("items:dropped:no_media", int((~kept).sum()))
         tested = kernel.held_out(facts.groups(facts.rows), self._test_share)
         for part, chosen in ((TRAIN, kept & ~tested), (TEST, kept & tested)):
-            _count(
-                part, ITEM, chosen.sum(), **{x: (chosen & has[x]).sum() for x in has}
-            )
+            query = {name: chosen & has[name] for name in QUERIES}
+            count_pairs(part, ITEM, query, has, pairs=int(chosen.sum()))
             rows = facts.rows[chosen].tolist()
             yield from placed(
                 part,
@@ -177,7 +202,7 @@ class WriteShard(beam.DoFn):
         table = common.joined(chunks)
         assert table is not None
         path = Path(self._folder) / f"{name}.tfrecord"
-        write_records(path, kernel.records(table.to_pylist()))
+        write_records(path, kernel.records(table))
         yield None
 
 
@@ -188,9 +213,9 @@ def placed(part: str, pairs: list[Pair]) -> Iterator[tuple[str, bytes]]:
     table = pa.Table.from_pylist(pairs, kernel.SCHEMA)
     search, origin = table["search"].to_numpy(), table["origin"].to_numpy()
     keys = np.where(search != kernel.NO_SEARCH, search, origin)
-    shards = common.SHARDS if part == TRAIN else _TEST_SHARDS
-    for shard, group in common.by_shard(table, keys, shards):
-        yield f"{part}/pairs-{shard:05d}-of-{shards:05d}", common.to_bytes(group)
+    for shard, group in common.by_shard(table, keys, common.SHARDS):
+        name = f"pairs-{shard:05d}-of-{common.SHARDS:05d}"
+        yield f"{part}/{name}", common.to_bytes(group)
 
 
 def _pair(origin: int, item: int, time: int, search: int = kernel.NO_SEARCH) -> Pair:
@@ -204,24 +229,4 @@ def _pair(origin: int, item: int, time: int, search: int = kernel.NO_SEARCH) -> 
         "query_item": 0,
         "item": item,
         "negatives": [],
-    }
-
-
-def _count(part: str, source: int, pairs: int = 1, **queries: int) -> None:
-    """Counts pairs by part, source and what their queries consist of."""
-    name = f"source:{part}:{SOURCES[source]}"
-    for what, amount in {"pairs": pairs, **queries}.items():
-        common.count(f"{name}:{what}", int(amount))
-
-
-def source_counts(
-    found: dict[str, int], part: str, sources: Sequence[str]
-) -> dict[str, dict[str, int]]:
-    """What was counted of a part: source -> its pairs, and by queries' media."""
-    return {
-        name: {
-            what: found.get(f"source:{part}:{name}:{what}", 0)
-            for what in ("pairs", *QUERIES)
-        }
-        for name in sources
     }

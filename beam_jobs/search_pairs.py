@@ -1,6 +1,6 @@
 """Turns searches, clicks and items into pair records for SCL."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,25 +8,24 @@ import apache_beam as beam
 
 from beam_jobs import common
 from beam_jobs.item_facts import ReadItemFacts
+from beam_jobs.pair_counts import source_counts
 from beam_jobs.pair_rows import (
     PairsOfItems,
     PairsOfSearches,
     WriteShard,
-    source_counts,
 )
 from beam_jobs.search_split import roles_read, split_of_searches
 from beam_jobs.split_check import PARTS, refuse_late_searches
 from tfmm.errors import TfmmError
 from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import read_manifest, write_manifest, writing
-from tfmm.records.sources import QUERIES, check_sources, describe
+from tfmm.records.sources import DIRECTIONS, QUERIES, check_sources, describe
 from tfmm.schema import Schema
 
 KIND = "pairs"
 ITEM_TEST_SHARE = 0.05
-_WHAT = ("pairs", *QUERIES)
-# What else a source reads: its name in the manifest, and among the counters.
-_TABLES = (("clicked", "clicked", "clicked"), ("item", "item_pairs", "items"))
+# By source: its pairs, and what they can be used for.
+Counts = dict[str, dict[str, int]]
 
 
 def run(
@@ -51,7 +50,8 @@ def run(
         schema: Path of the schema file.
         index: Folder of the item index.
         output: Folder of the pair records.
-        items: Folder of the item records; needed for `clicked` and `item`.
+        items: Folder of the item records; needed for `clicked` and `item`. With
+            them, pairs are counted by what the towers can compare too.
         sources: Where pairs come from; see `tfmm.records.sources.check_sources`.
         item_test_share: Share of the pairs of items with themselves that is kept for
             the test, chosen by the items' groups.
@@ -72,7 +72,7 @@ def run(
             (tmp / part).mkdir()
         pipeline = beam.Pipeline(options=common.options(pipeline_args))
         facts = None
-        if items is not None and set(chosen) != {"search"}:
+        if items is not None:
             facts = pipeline | ReadItemFacts(items, opened)
         found_pairs, letters = [], []
         if shop.searches is not None and set(chosen) != {"item"}:
@@ -95,7 +95,14 @@ def run(
         if letters:
             _ = letters | "Letters" >> beam.Flatten() | common.WriteDeadLetters(tmp)
         found = common.finished(pipeline)
-        _write_manifests(tmp, found, chosen, split.first_test, opened)
+        whats = QUERIES if items is None else (*QUERIES, *DIRECTIONS)
+        _write_manifests(
+            tmp,
+            _tables(shop, found, chosen),
+            {part: source_counts(found, part, chosen, whats) for part in PARTS},
+            first_test=split.first_test,
+            index=opened.stamp(),
+        )
     return read_manifest(output)
 
 
@@ -129,48 +136,56 @@ def _checked(
     return chosen
 
 
+def _tables(
+    shop: Schema, found: dict[str, int], sources: Sequence[str]
+) -> dict[str, Any]:
+    """The counts of every table that was read, by its name in the manifest."""
+    tables: dict[str, Any] = {"counts": {}}
+    if shop.searches is not None and set(sources) != {"item"}:
+        tables = {
+            "counts": common.table_counts(found, "searches"),
+            "pictures": common.table_counts(found, "pictures"),
+            "parts": {part: found.get(f"searches:{part}", 0) for part in PARTS},
+        }
+        if shop.searches.clicked:
+            tables["clicked"] = common.table_counts(found, "clicked")
+    if "item" in sources:
+        tables["item_pairs"] = common.table_counts(found, "items")
+    return tables
+
+
 def _write_manifests(
-    folder: Path,
-    found: dict[str, int],
-    sources: Sequence[str],
-    first_test: int,
-    index: ItemIndex,
+    folder: Path, tables: dict[str, Any], by_part: dict[str, Counts], **facts: Any
 ) -> None:
-    by_part = {part: source_counts(found, part, sources) for part in PARTS}
     for part, counts in by_part.items():
         write_manifest(
             folder / part,
             kind=KIND,
             counts={"written": _pairs(counts)},
             sources=counts,
-            first_test=first_test,
-            index=index.stamp(),
+            **facts,
         )
-    tables = {}
-    if set(sources) != {"item"}:
-        tables = {
-            "counts": common.table_counts(found, "searches"),
-            "pictures": common.table_counts(found, "pictures"),
-            "parts": {part: found.get(f"searches:{part}", 0) for part in PARTS},
-        }
-    for source, table, counter in _TABLES:
-        if source in sources:
-            tables[table] = common.table_counts(found, counter)
     write_manifest(
         folder,
         kind="pair_sets",
-        **{"counts": {}, **tables},
+        **tables,
         pairs={part: _pairs(counts) for part, counts in by_part.items()},
-        sources={
-            name: {what: sum(x[name][what] for x in by_part.values()) for what in _WHAT}
-            for name in sources
-        },
-        first_test=first_test,
-        index=index.stamp(),
+        sources=_summed(by_part.values()),
+        **facts,
     )
 
 
-def _pairs(counts: dict[str, dict[str, int]]) -> int:
+def _summed(parts: Iterable[Counts]) -> Counts:
+    total: Counts = {}
+    for counts in parts:
+        for name, found in counts.items():
+            for what, amount in found.items():
+                own = total.setdefault(name, {})
+                own[what] = own.get(what, 0) + amount
+    return total
+
+
+def _pairs(counts: Counts) -> int:
     return sum(found["pairs"] for found in counts.values())
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,9 @@ import pyarrow as pa
 from tfmm.records.example import encode
 
 NO_SEARCH = 0
+_WRITTEN_AT_ONCE = 256
+# What orders pairs of one place.
+_ORDER = ("origin", "source", "query_item")
 # A pair on its way to a record; `origin` is its row in the input, `search` a hash that
 # goes no further.
 SCHEMA = pa.schema(
@@ -69,29 +72,29 @@ def held_out(groups: np.ndarray, share: float) -> np.ndarray:
     return mixed(groups) / 2.0**64 < share
 
 
-def records(pairs: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+def records(pairs: pa.Table) -> Iterator[bytes]:
     """The pairs of a shard as pair records, in an order that looks random.
 
     A shard holds all pairs of a search, so what else was bought in it becomes the
-    pairs' further positives, and none of their negatives.
+    pairs' further positives, and none of their negatives. Few pairs at a time leave
+    the table: pictures as Python objects would take as much memory again.
 
     Args:
         pairs: Rows of `SCHEMA`.
     """
-    found = list(pairs)
     bought: dict[int, set[int]] = defaultdict(set)
-    for pair in found:
-        if pair["search"] != NO_SEARCH:
-            bought[pair["search"]].add(pair["item"])
-    places = mixed(np.array([pair["origin"] for pair in found], np.int64)).tolist()
-    keys = [
-        (place, pair["origin"], pair["source"], pair["query_item"])
-        for place, pair in zip(places, found, strict=True)
-    ]
-    for number in sorted(range(len(found)), key=keys.__getitem__):
-        pair = found[number]
-        others = bought.get(pair["search"], set()) - {pair["item"], pair["query_item"]}
-        yield _record(pair, sorted(others))
+    columns = (pairs[name].to_pylist() for name in ("search", "item"))
+    for search, item in zip(*columns, strict=True):
+        if search != NO_SEARCH:
+            bought[search].add(item)
+    numbers = {name: pairs[name].to_numpy() for name in _ORDER}
+    keys = [numbers[name] for name in reversed(_ORDER)]
+    order = np.lexsort([*keys, mixed(numbers["origin"])])
+    for start in range(0, len(order), _WRITTEN_AT_ONCE):
+        some = pairs.take(pa.array(order[start : start + _WRITTEN_AT_ONCE]))
+        for pair in some.to_pylist():
+            known = {pair["item"], pair["query_item"]}
+            yield _record(pair, sorted(bought.get(pair["search"], set()) - known))
 
 
 def _record(pair: dict[str, Any], positives: list[int]) -> bytes:

@@ -11,6 +11,7 @@ from tfmm.evaluation.report_stages import count_faults, stage_counts
 from tfmm.records.index import ItemIndex
 from tfmm.records.leak import check_pairs
 from tfmm.records.manifest import write_manifest
+from tfmm.records.sources import DIRECTIONS, QUERIES, describe
 
 ONE, OTHER = encoded(noise((20, 20))), encoded(plain((20, 20)))
 # Rows 2 to 5; a and b have one photo, so that they are one group; d has nothing.
@@ -76,11 +77,22 @@ def test_all_sources_by_hand(tmp_path):
         (2, 4, 4, [], []),
     ]
     assert pairs(tmp_path, "test") == [(0, 0, 3, [4], []), (1, 4, 3, [], [])]
-    assert manifest["sources"] == {
-        "search": {"pairs": 3, "image": 0, "text": 3},
-        "clicked": {"pairs": 3, "image": 3, "text": 1},
-        "item": {"pairs": 3, "image": 3, "text": 2},
+    sources = {
+        name: list(found.values()) for name, found in manifest["sources"].items()
     }
+    whats = ["pairs", *QUERIES, *DIRECTIONS]
+    assert all(list(found) == whats for found in manifest["sources"].values())
+    # Bought are a, c and b, of which c has no title; clicked are b, c and c.
+    assert sources == {
+        "search": [3, 0, 3, 0, 0, 3, 2],
+        "clicked": [3, 3, 1, 3, 2, 1, 0],
+        "item": [3, 3, 2, 3, 2, 2, 2],
+    }
+    assert describe(manifest["sources"]) == (
+        "pairs: search 3 (text->image 3, text->text 2); "
+        "clicked 3 (image->image 3, image->text 2, text->image 1); "
+        "item 3 (image->image 3, image->text 2, text->image 2, text->text 2)"
+    )
     assert manifest["parts"] == {"train": 2, "test": 1}
     assert manifest["pairs"] == {"train": 7, "test": 2}
     assert manifest["clicked"]["read"] == 7
@@ -113,7 +125,8 @@ def test_the_report_accounts_for_every_record(tmp_path, sources):
 
 def test_a_source_alone(tmp_path):
     manifest = run(tmp_path, sources=["clicked"])
-    assert manifest["sources"] == {"clicked": {"pairs": 3, "image": 3, "text": 1}}
+    assert list(manifest["sources"]) == ["clicked"]
+    assert manifest["sources"]["clicked"]["pairs"] == 3
     assert {pair[0] for pair in pairs(tmp_path, "train")} == {1}
 
 
@@ -140,7 +153,16 @@ def test_items_alone_need_no_searches(tmp_path):
     assert 15 < len(test) < 40
     # The ten items of one photo stay together.
     assert set(range(2, 12)) <= train or set(range(2, 12)) <= test
-    assert manifest["sources"]["item"] == {"pairs": 60, "image": 10, "text": 60}
+    numbers = list(manifest["sources"]["item"].values())
+    assert numbers == [60, 10, 60, 10, 10, 10, 60]
+
+
+def test_clicks_of_unknown_items_are_counted(tmp_path):
+    clicks = {"clicked": [["zz", "b", "b", ""], ["a", "c", "zz", "yy"], []]}
+    manifest = run(tmp_path, SEARCHES | clicks, sources=["search", "clicked"])
+    dropped = {"bought_item": 2, "not_in_index": 3, "repeated": 1}
+    assert manifest["clicked"] == {"read": 7, "written": 1, "dropped": dropped}
+    assert [pair[:3] for pair in pairs(tmp_path, "train") if pair[0]] == [(1, 2, 4)]
 
 
 PARTS = ["train", " Test", "Train", "later", None]

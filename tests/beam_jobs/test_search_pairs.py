@@ -4,7 +4,9 @@ import shop
 from sample_pictures import encoded, noise
 
 from beam_jobs import search_pairs
+from beam_jobs.kernels import pairs as kernel
 from tfmm.errors import TfmmError
+from tfmm.records.example import decode
 from tfmm.records.index import ItemIndex
 
 GOOD = encoded(noise((20, 20)))
@@ -54,7 +56,13 @@ def test_searches_that_are_left_out_are_counted(tmp_path):
     assert manifest["counts"] == {
         "read": 7,
         "written": 2,
-        "dropped": {"no_bought": 1, "no_query": 2, "no_time": 1, "not_in_index": 1},
+        "dropped": {
+            "no_bought": 1,
+            "no_query": 1,
+            "no_time": 1,
+            "not_a_picture": 1,
+            "not_in_index": 1,
+        },
     }
     assert shop.letters(tmp_path / "pairs") == [
         ("searches.parquet", 1, "picture", "not_a_picture"),
@@ -69,6 +77,54 @@ def test_searches_that_are_left_out_are_counted(tmp_path):
     assert found == {(True, b"x"), (False, b"words")}
     assert [r["negatives"] for r in records] == [[], []]
     assert manifest["sources"] == {"search": {"pairs": 2, "image": 1, "text": 2}}
+    dropped = {"not_in_index": 1}
+    assert manifest["clicked"] == {"read": 1, "written": 0, "dropped": dropped}
+
+
+def test_clicks_that_become_no_negatives_are_counted(tmp_path):
+    searches = {
+        "time": [1, 2, 3],
+        "bought": ["a", "a", "b"],
+        "text": ["x", "", "x"],
+        "picture": pa.array([None] * 3, pa.binary()),
+        "clicked": [["zz", "b", "b", ""], ["a", "c", "zz", "yy"], []],
+    }
+    manifest = run(tmp_path, searches)
+    dropped = {"bought_item": 1, "no_query": 1, "not_in_index": 3, "repeated": 1}
+    assert manifest["clicked"] == {"read": 7, "written": 1, "dropped": dropped}
+    records = shop.records(tmp_path / "pairs/train")
+    assert sorted(r["negatives"] for r in records) == [[], [3]]
+
+
+def test_pairs_leave_a_shard_few_at_a_time(monkeypatch):
+    pair = {"search": 0, "time": 1, "source": 0, "query_text": "", "query_image": b""}
+    pair |= {"query_item": 0, "negatives": []}
+    found = [pair | {"origin": i // 2, "item": i, "source": i % 2} for i in range(20)]
+    found[7]["search"] = found[8]["search"] = 5
+    table = pa.Table.from_pylist(found, kernel.SCHEMA)
+    whole = list(kernel.records(table))
+    assert sorted(decode(record)["item"][0] for record in whole) == list(range(20))
+    assert {decode(x)["item"][0]: decode(x)["positives"] for x in whole}[7] == [8]
+    monkeypatch.setattr(kernel, "_WRITTEN_AT_ONCE", 3)
+    shuffled = table.take(pa.array([*range(1, 20, 2), *range(0, 20, 2)]))
+    assert list(kernel.records(shuffled)) == whole
+
+
+def test_the_test_has_shards_as_training_has(tmp_path):
+    count = 40
+    searches = {
+        "time": [400] * count,
+        "bought": ["a"] * count,
+        "text": [f"{i}" for i in range(count)],
+        "picture": pa.array([GOOD] * count, pa.binary()),
+        "clicked": [[]] * count,
+    }
+    run(tmp_path, searches)
+    files = sorted((tmp_path / "pairs/test").glob("*.tfrecord"))
+    assert [file.name for file in files] == [
+        f"pairs-{i:05d}-of-00008.tfrecord" for i in range(8)
+    ]
+    assert len(shop.records(tmp_path / "pairs/test")) == count
 
 
 def test_the_last_fraction_of_all_searches_is_the_test(tmp_path):

@@ -9,6 +9,8 @@ SOURCES = ("search", "clicked", "item")
 SEARCH, CLICKED, ITEM = range(3)
 # What a query can consist of.
 QUERIES = ("image", "text")
+# What towers can compare: the query's medium with the item's photo or title.
+DIRECTIONS = ("image->image", "image->text", "text->image", "text->text")
 
 SourceCounts = Mapping[str, Mapping[str, int]]
 
@@ -40,18 +42,25 @@ def check_sources(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def describe(counts: SourceCounts) -> str:
-    """How many pairs each source gave, by what their queries consist of.
+    """How many pairs each source gave, by what a task can compare in them.
+
+    Where the items' media were unknown, by what the queries consist of.
 
     Args:
         counts: `sources` of a manifest of pairs.
 
     Example:
+        >>> describe({"search": {"pairs": 1200, "image": 0, "text": 1200,
+        ...                      "image->image": 0, "text->image": 1150}})
+        'pairs: search 1,200 (text->image 1,150)'
         >>> describe({"search": {"pairs": 1200, "image": 400, "text": 1200}})
         'pairs: search 1,200 (image 400, text 1,200)'
     """
-    parts = [
-        f"{name} {found['pairs']:,} "
-        f"({', '.join(f'{query} {found[query]:,}' for query in QUERIES)})"
-        for name, found in counts.items()
-    ]
-    return f"pairs: {', '.join(parts)}"
+    parts = [f"{name} {n['pairs']:,} ({_contents(n)})" for name, n in counts.items()]
+    return f"pairs: {'; '.join(parts)}"
+
+
+def _contents(found: Mapping[str, int]) -> str:
+    directions = [name for name in DIRECTIONS if name in found]
+    names = [name for name in directions if found[name]] if directions else QUERIES
+    return ", ".join(f"{name} {found[name]:,}" for name in names) or "no media in both"
