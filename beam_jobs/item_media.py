@@ -27,9 +27,10 @@ def run(
 ) -> dict[str, Any]:
     """Writes item records; returns their manifest.
 
-    An item whose picture cannot be used keeps its title and its further pictures; the
-    picture becomes a dead letter. Of a repeated item id the first row counts, of
-    equal pictures or titles of one item the first too.
+    A picture that cannot be used becomes a dead letter. The first usable one of an
+    item's further pictures then is the item's own, and so it is with titles; an item
+    without any keeps the rest. Of a repeated item id the first row counts, of equal
+    pictures or titles of one item the first too.
 
     Args:
         schema: Path of the schema file.
@@ -69,14 +70,20 @@ def run(
             tmp,
             kind=KIND,
             counts=common.table_counts(found, "items"),
-            pictures=common.table_counts(found, "pictures"),
-            titles=common.table_counts(found, "titles"),
+            pictures=_own_counts(found, "pictures"),
+            titles=_own_counts(found, "titles"),
             more_pictures=common.table_counts(found, "more_pictures"),
             more_titles=common.table_counts(found, "more_titles"),
             index=stamp,
             image_size=shop.media.image_size,
         )
     return read_manifest(output)
+
+
+def _own_counts(found: dict[str, int], name: str) -> dict[str, Any]:
+    """Counts of items' own media, and how often a further one took their place."""
+    further = found.get(f"{name}:from_further", 0)
+    return common.table_counts(found, name) | {"from_further": further}
 
 
 def _roles(schema: Schema) -> list[str]:
@@ -109,7 +116,14 @@ class _Normalise(WithMedia):
         for place, made in enumerate(pictures):
             if made.reason not in ("", "absent"):
                 yield self.letter(int(source[place]), self._column, made.reason)
+        more_titles = self._more_titles(table, titles)
         more_pictures = yield from self._more_pictures(table, pictures)
+        usable = [made.jpeg != b"" for made in pictures]
+        for name, promoted in (
+            ("titles", media.promote(titles, more_titles, [x != "" for x in titles])),
+            ("pictures", media.promote(pictures, more_pictures, usable)),
+        ):
+            common.count(f"{name}:from_further", promoted)
         equivalent = self._optional(table, "equivalent")
         made_table = pa.table(
             {
@@ -119,10 +133,11 @@ class _Normalise(WithMedia):
                 "title": pa.array(titles, pa.string()),
                 "image": pa.array([made.jpeg for made in pictures], pa.binary()),
                 "digest": pa.array([made.digest for made in pictures], pa.binary()),
-                "more_titles": pa.array(
-                    self._more_titles(table, titles), pa.list_(pa.string())
+                "more_titles": pa.array(more_titles, pa.list_(pa.string())),
+                "more_images": pa.array(
+                    [[made.jpeg for made in some] for some in more_pictures],
+                    pa.list_(pa.binary()),
                 ),
-                "more_images": pa.array(more_pictures, pa.list_(pa.binary())),
                 "equivalent": pa.array([text or "" for text in equivalent]),
             }
         )
@@ -145,14 +160,14 @@ class _Normalise(WithMedia):
 
     def _more_pictures(
         self, table: pa.Table, pictures: list[media.Picture]
-    ) -> Generator[Any, None, list[list[bytes]]]:
+    ) -> Generator[Any, None, list[list[media.Picture]]]:
         """Per row the further pictures, each once; yields dead letters of the bad."""
         result = []
         lists = _lists(table, "more_images_")
         for source, first, given in zip(
             table["source"].to_pylist(), pictures, lists, strict=True
         ):
-            kept: dict[bytes, bytes] = {}
+            kept: dict[bytes, media.Picture] = {}
             for role, value in given:
                 made = self.picture(value)
                 repeated = made.digest in kept or made.digest == first.digest
@@ -163,7 +178,7 @@ class _Normalise(WithMedia):
                     column = self._table.columns()[role][0]
                     yield self.letter(source, column, made.reason)
                 if not reason:
-                    kept[made.digest] = made.jpeg
+                    kept[made.digest] = made
             result.append(list(kept.values()))
         return result
 

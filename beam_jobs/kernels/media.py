@@ -5,9 +5,11 @@ import io
 import re
 import unicodedata
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow.fs
@@ -17,6 +19,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 JPEG_QUALITY = 90
 MAX_TITLE = 512
 FETCH_SECONDS = 20
+T = TypeVar("T")
 _SPACE = re.compile(r"\s+")
 
 
@@ -103,6 +106,32 @@ def title(text: str | None) -> str:
         c for c in clean if c.isspace() or unicodedata.category(c)[0] != "C"
     )
     return _SPACE.sub(" ", clean).strip()[:MAX_TITLE].rstrip()
+
+
+def promote(own: list[T], further: list[list[T]], usable: Sequence[bool]) -> int:
+    """Puts an item's first further medium in the place of its own unusable one.
+
+    What towers and embedding take for an item is its own medium.
+
+    Args:
+        own: Per item its own medium; changed in place.
+        further: Per item the usable further ones; changed in place.
+        usable: Per item, whether its own can be used.
+
+    Returns:
+        How many took the place.
+
+    Example:
+        >>> own, further = ["red hat", "", ""], [["chapeau"], ["shoe", "Schuh"], []]
+        >>> promote(own, further, [True, False, False])
+        1
+        >>> own, further
+        (['red hat', 'shoe', ''], [['chapeau'], ['Schuh'], []])
+    """
+    places = [i for i, others in enumerate(further) if others and not usable[i]]
+    for place in places:
+        own[place] = further[place].pop(0)
+    return len(places)
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -57,7 +57,7 @@ def test_an_item_with_a_bad_picture_keeps_its_title(tmp_path):
     assert manifest["counts"] == {"read": 7, "written": 7, "dropped": {}}
     dropped = {reason or "absent": 1 for name, _, reason in CASES if name != "good"}
     expected = {"read": 7, "written": 1, "dropped": dict(sorted(dropped.items()))}
-    assert manifest["pictures"] == expected
+    assert manifest["pictures"] == expected | {"from_further": 0}
     assert len(manifest["files"]) == 9  # 8 shards and the dead letters
 
 
@@ -123,11 +123,16 @@ def test_further_pictures_and_titles(tmp_path):
     found = {record["item_id"][0]: record for record in records}
     a, b, c = (found[name] for name in (b"a", b"b", b"c"))
     titles = [b"Roter Schuh", b"red shoe", b"Chaussure | rouge"]
-    assert a["more_titles"] == titles and b["more_titles"] == [b"Chapeau"]
+    assert a["more_titles"] == titles
     assert c["more_titles"] == [] and c["more_images"] == []
     # The item's own picture and one that repeats are left out; a bad one loses nothing.
-    assert len(a["more_images"]) == 1 and a["more_images"][0] == b["more_images"][0]
-    assert b["more_images"][1] == a["image"][0] and b["image"] == [b""]
+    assert len(a["more_images"]) == 1
+    # Without a title or a usable picture of its own, b has the first further ones.
+    assert b["title"] == [b"Chapeau"] and b["more_titles"] == []
+    assert b["image"] == a["more_images"] and b["more_images"] == a["image"]
+    assert b["image_hash"] not in ([b""], a["image_hash"])
+    for name in ("titles", "pictures"):
+        assert manifest[name]["from_further"] == 1 and shop.adds_up(manifest[name])
     assert [x["equivalent"] for x in (a, b, c)] == [[b"s1"], [b"s1"], [b""]]
     assert letters == [
         ("items.parquet", 0, "views", "not_a_picture"),
@@ -146,7 +151,7 @@ def test_further_pictures_by_paths_in_one_text(tmp_path):
     (tmp_path / "b.jpg").write_bytes(encoded(noise((24, 20))))
     items = {"id": ["a"], "paths": ["a.jpg|b.jpg|absent.jpg"]}
     _, records, letters = build(tmp_path, items, more_images="paths")
-    assert len(records[0]["more_images"]) == 2 and records[0]["image"] == [b""]
+    assert len(records[0]["more_images"]) == 1 and records[0]["image"] != [b""]
     assert letters == [("items.parquet", 0, "paths", "unreadable_path")]
 
 

@@ -38,7 +38,8 @@ class Items(Table):
         more_titles: Column or columns of the title in other languages, each a text or
             a list of texts.
         more_images: Column or columns of further pictures, each one picture or a list
-            of them; paths may be joined by `|`.
+            of them; paths may be joined by `|`. Where the item's own title or picture
+            is missing or damaged, the first usable further one takes its place.
         equivalent: Column of which equal values mean the same product to a shopper:
             such items never count as wrong answers to each other's queries.
         features: Further columns as features.
