@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from tfmm.errors import TfmmError
+from tfmm.pretrain.sheet_rows import nearest_items, sheet_rows
 from tfmm.pretrain.sheet_text import fitting_lines, font
-from tfmm.pretrain.sheets import Cell, SheetRow, save_sheet, sheet, sheet_rows
+from tfmm.pretrain.sheets import Cell, SheetRow, save_sheet, sheet
 
 GREEN = (0x16, 0x85, 0x3F)
 ITEMS = np.array([[1, 0], [0.8, 0.6], [0, 1], [0.6, 0.8]])
@@ -42,6 +43,14 @@ def test_a_group_is_shown_once_and_any_of_it_is_right():
     assert [(cell.title, cell.right) for cell in row.nearest] == [
         ("a", False), ("b", True), ("c", False),
     ]  # fmt: skip
+
+
+def test_only_the_nearest_are_looked_at():
+    vectors, groups = np.array([[1.0, 0]]), np.array([0, 1, 2, 1])
+    assert nearest_items(vectors, ITEMS, n=2, groups=groups) == [[0, 1]]
+    some = [*cells("ab"), None, Cell("d")]
+    (row,) = sheet_rows(vectors, ITEMS, [Cell("w")], some, [3], n=2, groups=groups)
+    assert [cell.title for cell in (row.bought, *row.nearest)] == ["d", "a", "b"]
 
 
 def test_further_answers_are_right_too():

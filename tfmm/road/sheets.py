@@ -10,7 +10,8 @@ import numpy as np
 from tfmm.data.item_media import record_files
 from tfmm.pretrain.embedded import Embedded
 from tfmm.pretrain.pair_batch import task_rows
-from tfmm.pretrain.sheets import Cell, save_sheet, sheet_rows
+from tfmm.pretrain.sheet_rows import nearest_items, sheet_rows
+from tfmm.pretrain.sheets import Cell, save_sheet
 from tfmm.records.example import decode
 from tfmm.records.sources import SEARCH, SOURCES
 from tfmm.records.tfrecord import read_records
@@ -30,7 +31,8 @@ def save_sheets(
 ) -> list[Path]:
     """Writes `neighbours_<task>.png` for each task that has test pairs.
 
-    Words that somebody typed are private: tasks that start from them are left out.
+    What somebody searched for is private, words and pictures alike: tasks that start
+    from searches are left out.
 
     Args:
         folder: Where to.
@@ -40,33 +42,44 @@ def save_sheets(
         pairs: The pair records that they are of.
         items: The item records.
         sources: The sources that were read.
-        show_searches: Whether the words of searches may be shown nevertheless.
+        show_searches: Whether searches may be shown nevertheless.
     """
     written = []
     codes = {SOURCES.index(name) for name in sources}
     for task in tasks:
-        typed = task.source == SOURCES[SEARCH] and task.query != "image"
-        if typed and not show_searches:
+        if task.source == SOURCES[SEARCH] and not show_searches:
             continue
         embedded = found[task.name]
         places = list(islice(_places(task, batches), _LINES))
         if not places:
             continue
-        wanted = set(embedded.candidate_items.tolist())
+        answers = _answers(embedded)[: len(places)]
+        vectors = embedded.queries[: len(places)], embedded.candidates
+        groups = embedded.candidate_groups
+        shown = np.concatenate([answers[:, 0], *nearest_items(*vectors, groups=groups)])
         records = list(_records(pairs, codes, places))
+        wanted = set(embedded.candidate_items[shown].tolist())
         wanted |= {_number(record, "query_item") for record in records}
         media = _media(items, wanted)
         lines = sheet_rows(
-            embedded.queries[: len(places)],
-            embedded.candidates,
+            *vectors,
             [_query(task, record, media) for record in records],
             [media.get(row, Cell()) for row in embedded.candidate_items.tolist()],
-            np.searchsorted(embedded.candidate_items, embedded.items[: len(places)]),
-            groups=embedded.candidate_groups,
+            answers,
+            groups=groups,
         )
         path = folder / f"neighbours_{task.name}.png"
         written.append(save_sheet(path, lines, title=str(task)))
     return written
+
+
+def _answers(embedded: Embedded) -> np.ndarray:
+    """int `[Q, A]`: places of what answers each query, the bought item first."""
+    groups, places = np.unique(embedded.candidate_groups, return_index=True)
+    found = places[np.searchsorted(groups, np.maximum(embedded.answers, groups[0]))]
+    found = np.where(embedded.answers >= 0, found, -1)
+    found[:, 0] = np.searchsorted(embedded.candidate_items, embedded.items)
+    return found
 
 
 def _places(task: Any, batches: Iterable[Any]) -> Iterator[int]:
