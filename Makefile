@@ -18,7 +18,7 @@ demo: $(INSTALLED)
 	$(BIN)/tfmm run recipes/demo.yaml
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

@@ -9,18 +9,17 @@ goes on where the first one ended. `TFMM_DATA` names the folder of the public se
 """
 
 import argparse
-import json
 import os
 import time
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 
+from benchmarks.scl_cells import Cell, append_cell, read_cells, with_spread
 from benchmarks.scl_data import PairSet, marketplace, public
 from benchmarks.scl_trial import Size, Trial
 
@@ -48,7 +47,6 @@ SIZES = {
     "standard": Size(),
     "smoke": Size(items=400, searches=800, steps=20, bank=256, seeds=(0,)),
 }
-Cell = dict[str, Any]
 
 
 def methods_of(data: str) -> tuple[str, ...]:
@@ -77,8 +75,7 @@ def show(done: list[Cell], names: list[str]) -> None:
             if not some:
                 continue
             figures = "".join(
-                f"{_with_spread([d[key] for d in some]):>16}"
-                for key in ("acc1", "acc5")
+                f"{with_spread([d[key] for d in some]):>16}" for key in ("acc1", "acc5")
             )
             paper = " ".join(f"{x:.4f}" for x in PAPER.get(method, ()))
             print(f"  {NAMES[method]:32}{figures}   {paper}  ({len(some)} seeds)")
@@ -111,23 +108,6 @@ def _ordered(found: dict[str, float]) -> bool:
     return all(a < b for a, b in pairwise(_ladder(found)))
 
 
-def _with_spread(values: list[float]) -> str:
-    """Mean and standard deviation over the seeds, of one seed its value."""
-    spread = f" ±{np.std(values, ddof=1):.4f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.4f}{spread}"
-
-
-def read_cells(results: Path) -> list[Cell]:
-    """The cells done so far; a last line that was cut off is taken out of the file."""
-    if not results.exists():
-        return []
-    text = results.read_text()
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        results.write_text(whole)
-    return [json.loads(line) for line in whole.splitlines()]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", choices=SIZES, default="standard")
@@ -142,7 +122,6 @@ def main() -> None:
     size = SIZES[options.size]
     out = Path("out/benchmarks")
     results = options.results or out / f"scl_ablation-{options.size}.jsonl"
-    results.parent.mkdir(parents=True, exist_ok=True)
     known = read_cells(results)
 
     @cache
@@ -170,8 +149,7 @@ def main() -> None:
         found = Trial(data, size, seed).run(method)
         cell = {**key, **found, "seconds": round(time.perf_counter() - begin, 1)}
         done.append(cell)
-        with results.open("a") as file:
-            file.write(json.dumps(cell) + "\n")
+        append_cell(results, cell)
         print(
             f"  {number}/{len(todo)} {name} {method} seed {seed}: Acc@1 "
             f"{found['acc1']:.4f} Acc@5 {found['acc5']:.4f}, {cell['seconds']} s",

@@ -1,7 +1,7 @@
 """One method on one data set with one seed: what a cell of the ablation trains."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.scl_data import PairSet
 
-DIMENSION, RATE = 64, 1e-3
+RATE = 1e-3
 # Tokens of a text; descriptions are longer.
 TOKENS, LONG = 16, 48
 
@@ -26,6 +26,9 @@ class Size:
         batch: Pairs per step.
         temperature: tau at the start.
         triplet: Weight of the triplet term.
+        momentum: Of the copy that fills the bank.
+        dimension: Length of the vectors.
+        tower: Size of the picture tower.
         seeds: Of the marketplace; the public sets take the first.
     """
 
@@ -36,12 +39,15 @@ class Size:
     batch: int = 64
     temperature: float = 0.07
     triplet: float = 10.0
+    momentum: float = 0.99
+    dimension: int = 64
+    tower: str = "micro"
     seeds: tuple[int, ...] = (0, 1, 2)
 
     def settings(self) -> dict[str, Any]:
         """What a result depends on beside data, method and seed."""
-        names = ("steps", "bank", "batch", "temperature", "triplet")
-        return {name: getattr(self, name) for name in names}
+        about_data = ("items", "searches", "seeds")
+        return {k: v for k, v in asdict(self).items() if k not in about_data}
 
 
 class Trial:
@@ -56,7 +62,9 @@ class Trial:
         self.data, self.size = data, size
         self.rng = np.random.default_rng(seed)
         side = data.pictures.shape[1]
-        self.image = tfmm.encoders.image("micro", dimension=DIMENSION, image_size=side)
+        self.image = tfmm.encoders.image(
+            size.tower, dimension=size.dimension, image_size=side
+        )
         self.scl: Any = None
 
     @cached_property
@@ -66,7 +74,7 @@ class Trial:
         return tfmm.encoders.text(
             "micro",
             titles=[*self.data.titles, *(self.data.query_words or [])],
-            dimension=DIMENSION,
+            dimension=self.size.dimension,
             sequence_length=LONG if self.data.described else TOKENS,
             vocabulary_size=2_000,
         )
@@ -200,6 +208,7 @@ class Trial:
             text=self.text if words is not None or data.described else None,
             tasks=[*tasks, *(["image->text"] if data.described else [])],
             bank_size=0 if method == "in_batch" else self.size.bank,
+            momentum=self.size.momentum,
             temperature_init=self.size.temperature,
             triplet_weight=self.size.triplet if hard else 0.0,
         )

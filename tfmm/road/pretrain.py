@@ -75,7 +75,7 @@ def _pairs(road: Road, encoders: dict[str, Any]) -> tuple[Any, Any]:
     if settings.pairs:
         first_test = read_manifest(road.path("pairs")).get("first_test")
         if first_test is not None:
-            timed = check_pairs(folder, first_test)
+            timed = check_pairs(folder, first_test, road.path("pairs", "test"))
             road.console.print(f"      {timed:,} supplied pairs are before the test")
     read = {name: encoders.get(name) for name in ("image", "text", "vector")}
     common = {

@@ -130,11 +130,12 @@ class Pretrain(Part):
         learning_rate: Peak of a cosine schedule.
         mixed_precision: `bfloat16` (newer GPUs, TPUs) or `float16`; by default none.
         early_stop: Epochs without a better Acc@5 after which the training stops, with
-            the best epoch's weights; by default never.
+            the best epoch's weights; by default never. The test pairs decide, so that
+            what is then measured on them flatters a little.
         checkpoint_every: Steps between checkpoints within an epoch. Each epoch's end
             has one anyway.
-        show_searches: Whether neighbour sheets may show the words of searches, which
-            no other output does; for simulated or public data.
+        show_searches: Whether neighbour sheets may show the words and photos of
+            searches, which no other output does; for simulated or public data.
         tensorboard: Whether to write the curves for TensorBoard, below the out folder.
     """
 

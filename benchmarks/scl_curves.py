@@ -1,0 +1,86 @@
+"""How batch, bank, temperature and tower change what SCL learns, one at a time.
+
+    python -m benchmarks.scl_curves [--size smoke|standard]
+
+Full SCL on the simulated marketplace of `benchmarks.scl_ablation`, every other setting
+as there. A line is a mean over the seeds, with their standard deviation and the seconds
+that a training took beside what else the machine did. Resumable like the ablation.
+"""
+
+import argparse
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+
+from benchmarks.scl_cells import append_cell, read_cells, with_spread
+from benchmarks.scl_data import PairSet, marketplace
+from benchmarks.scl_trial import Size, Trial
+
+STANDARD = Size(steps=1_000, seeds=(0, 1))
+SIZES = {
+    "standard": STANDARD,
+    "smoke": Size(items=400, searches=800, steps=20, bank=256, seeds=(0,)),
+}
+CURVES: dict[str, tuple[Any, ...]] = {
+    "bank": (0, 1_024, 4_096, 16_384, 65_536),
+    "batch": (16, 32, 64, 128),
+    "temperature": (0.02, 0.07, 0.2),
+    "triplet": (0.0, 1.0, 10.0, 30.0),
+    "momentum": (0.9, 0.99, 0.999),
+    "dimension": (16, 64, 128),
+    "tower": ("micro", "tiny"),
+}
+
+
+def points(size: Size) -> list[tuple[str, Any, Size]]:
+    """(setting, value, the size with it), all else as it is."""
+    return [
+        (name, value, replace(size, **{name: value}))
+        for name, values in CURVES.items()
+        for value in values
+    ]
+
+
+def trained(data: PairSet, size: Size, seed: int, results: Path) -> dict[str, Any]:
+    """The cell of this training, from the file or made now."""
+    key = {"seed": seed, "digest": data.digest, **size.settings()}
+    same = [cell for cell in read_cells(results) if key.items() <= cell.items()]
+    if same:
+        return same[-1]
+    begin = time.perf_counter()
+    found = Trial(data, size, seed).run("triplet")
+    cell = {**key, **found, "seconds": round(time.perf_counter() - begin, 1)}
+    append_cell(results, cell)
+    return cell
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", choices=SIZES, default="standard")
+    options = parser.parse_args()
+    size = SIZES[options.size]
+    out = Path("out/benchmarks")
+    results = out / f"scl_curves-{options.size}.jsonl"
+    data = marketplace(size.items, size.searches, 1, out)
+    before = None
+    for name, value, changed in points(size):
+        if name != before:
+            print(f"\n{name:16}{'Acc@1':>16}{'Acc@5':>16}{'seconds':>10}")
+        before = name
+        cells = [trained(data, changed, seed, results) for seed in size.seeds]
+        figures = "".join(
+            f"{with_spread([cell[key] for cell in cells]):>16}"
+            for key in ("acc1", "acc5")
+        )
+        seconds = np.median([cell["seconds"] for cell in cells])
+        print(f"{value!s:16}{figures}{seconds:>10.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
