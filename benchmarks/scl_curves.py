@@ -28,6 +28,7 @@ SIZES = {
     "smoke": Size(items=400, searches=800, steps=20, bank=256, seeds=(0,)),
 }
 CURVES: dict[str, tuple[Any, ...]] = {
+    "pairs": (300, 1_000, 3_000, 10_000, 30_000),
     "bank": (0, 1_024, 4_096, 16_384, 65_536),
     "batch": (16, 32, 64, 128),
     "temperature": (0.02, 0.07, 0.2),

@@ -29,6 +29,7 @@ class Size:
         momentum: Of the copy that fills the bank.
         dimension: Length of the vectors.
         tower: Size of the picture tower.
+        pairs: Training pairs to draw from; `None` for all.
         seeds: Of the marketplace; the public sets take the first.
     """
 
@@ -42,6 +43,7 @@ class Size:
     momentum: float = 0.99
     dimension: int = 64
     tower: str = "micro"
+    pairs: int | None = None
     seeds: tuple[int, ...] = (0, 1, 2)
 
     def settings(self) -> dict[str, Any]:
@@ -176,10 +178,11 @@ class Trial:
         import tfmm
 
         data, hard = self.data, method == "triplet"
+        train = self.rng.permutation(data.train)[: self.size.pairs]
         words = None if data.query_words is None else self._tokens(data.query_words)
 
         def batch() -> dict[str, np.ndarray]:
-            pairs = data.train[self.rng.integers(0, len(data.train), self.size.batch)]
+            pairs = train[self.rng.integers(0, len(train), self.size.batch)]
             query, item = pairs.T
             made = _parts(data, item)
             if self.answers.shape[1] > 1:
