@@ -178,7 +178,9 @@ class Trial:
         import tfmm
 
         data, hard = self.data, method == "triplet"
-        train = self.rng.permutation(data.train)[: self.size.pairs]
+        train = data.train
+        if self.size.pairs is not None:
+            train = self.rng.permutation(train)[: self.size.pairs]
         words = None if data.query_words is None else self._tokens(data.query_words)
 
         def batch() -> dict[str, np.ndarray]:
