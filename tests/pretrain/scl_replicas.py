@@ -12,6 +12,7 @@ import tensorflow as tf
 from conftest import DenseEncoder, random_batch
 
 from tfmm.encoders.fusion_encoder import FusionEncoder, fusion_tower
+from tfmm.errors import TfmmError
 from tfmm.pretrain.momentum import Ramp
 from tfmm.pretrain.scl import SCL
 
@@ -60,7 +61,7 @@ def train(devices, settings):
         drawn = [draw.normal(size=shape).astype("float32") for shape in shapes]
         scl.fusion.tower.set_weights(drawn)
         scl.momentum_towers["fused"].copy.set_weights(drawn)
-    history = scl.fit(data, epochs=2, verbose=0).history
+    history = scl.fit(data, epochs=2, verbose=0, validation_data=data).history
     copies = [weight.value for weight in scl.weights]
     apart = 0.0
     for value in copies if devices > 1 else ():
@@ -74,10 +75,21 @@ def train(devices, settings):
     return {
         "history": history,
         "apart": apart,
+        "refused": refusal(scl, data) if devices > 1 else "",
         "variables": [
             np.asarray(v.numpy(), "float64").ravel().tolist() for v in scl.weights
         ],
     }
+
+
+def refusal(scl, data):
+    """What a fit says that accumulates gradients."""
+    scl.optimizer.gradient_accumulation_steps = 2
+    try:
+        scl.fit(data, verbose=0)
+    except TfmmError as error:
+        return str(error)
+    return ""
 
 
 if __name__ == "__main__":

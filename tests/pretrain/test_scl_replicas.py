@@ -34,6 +34,8 @@ def trained(devices, settings):
 def test_two_logical_devices_give_the_updates_of_one(settings):
     one, two = trained(1, settings), trained(2, settings)
     assert two["apart"] == 0.0
+    assert "gradient_accumulation_steps=2 on 2 replicas" in two["refused"]
+    assert "val_loss" in one["history"]
     for name, values in one["history"].items():
         np.testing.assert_allclose(two["history"][name], values, rtol=1e-4)
     for ours, theirs in zip(one["variables"], two["variables"], strict=True):

@@ -360,6 +360,10 @@ class SCL(EncoderModel):
 
     def _build_state(self, pairs: Any) -> None:
         """Creates the banks, once their size is known, and the optimizer's slots."""
+        optimizer = getattr(self, "optimizer", None)
+        slots = optimizer is None or optimizer.built
+        if slots and all(bank.built for bank in self.banks.values()):
+            return
         if self.bank_size is None and (count := count_pairs(pairs)):
             self.bank_size = default_bank_size(count)
         with self.distribute_strategy.scope():
@@ -367,6 +371,5 @@ class SCL(EncoderModel):
                 if not bank.built:
                     bank.size = self.bank_size
                     bank.build()
-            optimizer = getattr(self, "optimizer", None)
-            if optimizer is not None and not optimizer.built:
+            if optimizer is not None and not slots:
                 optimizer.build(self.trainable_variables)
