@@ -58,6 +58,9 @@ class ItemEncoder(tf.Module):
         fusion: FusionEncoder | None = None,
     ) -> None:
         super().__init__(name="item_encoder")
+        if text is not None:
+            text = TextEncoder(text.tower, text.tokens.fresh())
+            self.resources = text.tokens.resources
         encoders = {"image": image, "text": text}
         used: dict[str, Any] = {
             name: found for name, found in encoders.items() if found is not None

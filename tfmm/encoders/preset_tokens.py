@@ -1,6 +1,7 @@
 """The tokenizer that a pretrained text backbone came with."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,21 @@ class PresetTokens(Tokens):
         tokenizer = keras.saving.deserialize_keras_object(config)
         tokenizer.load_assets(str(folder))
         return cls(tokenizer, sequence_length)
+
+    def fresh(self) -> "PresetTokens":
+        """The same numbering with a tokenizer that has seen no title.
+
+        Byte-pair tokenizers keep every word that they meet. An export holds this, so
+        that no shopper's words leave with it.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            self.save(Path(folder) / "tokenizer")
+            return self.load(Path(folder) / "tokenizer", self.sequence_length)
+
+    @property
+    def resources(self) -> tuple[Any, ...]:
+        """The tokenizer, which holds its tables."""
+        return (self.tokenizer,)
 
     def _strange(self, ids: tf.Tensor) -> tf.Tensor:
         return ids == (-1 if self._unknown is None else self._unknown)

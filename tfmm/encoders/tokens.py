@@ -1,6 +1,7 @@
 """What every numbering of titles is: cutting, marks, filling, counting."""
 
 from abc import ABC, abstractmethod
+from typing import Any, Self
 
 import tensorflow as tf
 
@@ -45,6 +46,15 @@ class Tokens(ABC):
             Two int32 scalars, marks and filling left out.
         """
         return self._counts(title)
+
+    def fresh(self) -> Self:
+        """The same numbering without memory of what it has read; for exports."""
+        return self
+
+    @property
+    def resources(self) -> tuple[Any, ...]:
+        """What a SavedModel must hold for the graph to run, such as tables."""
+        return ()
 
     @abstractmethod
     def _cut(self, title: tf.Tensor) -> tf.RaggedTensor:
