@@ -6,6 +6,7 @@ import keras
 import keras_hub
 import numpy as np
 import pytest
+import small_backbones as small
 import tensorflow as tf
 
 import tfmm
@@ -16,110 +17,13 @@ VOCABULARY = [*SPECIAL, "red", "blue", "shoe", "hat", "##s"]
 MODELS = keras_hub.models
 
 
-VISION = {
-    "patch_size": 16,
-    "hidden_dim": 8,
-    "num_layers": 2,
-    "num_heads": 2,
-    "intermediate_dim": 16,
-    "image_shape": (32, 32, 3),
-}
-
-
-WORDS = {
-    "vocabulary_size": 12,
-    "embedding_dim": 8,
-    "hidden_dim": 8,
-    "num_layers": 2,
-    "num_heads": 2,
-    "intermediate_dim": 16,
-    "max_sequence_length": 12,
-}
-
-
-def _clip():
-    from keras_hub.src.models.clip.clip_text_encoder import CLIPTextEncoder
-    from keras_hub.src.models.clip.clip_vision_encoder import CLIPVisionEncoder
-
-    return MODELS.CLIPBackbone(CLIPVisionEncoder(**VISION), CLIPTextEncoder(**WORDS), 4)
-
-
-def _siglip():
-    from keras_hub.src.models.siglip.siglip_text_encoder import SigLIPTextEncoder
-    from keras_hub.src.models.siglip.siglip_vision_encoder import SigLIPVisionEncoder
-
-    return MODELS.SigLIPBackbone(
-        SigLIPVisionEncoder(**VISION), SigLIPTextEncoder(**WORDS)
-    )
-
-
-def _vit():
-    return MODELS.ViTBackbone(
-        image_shape=(32, 32, 3),
-        patch_size=16,
-        num_layers=2,
-        num_heads=2,
-        hidden_dim=8,
-        mlp_dim=16,
-    )
-
-
-def _resnet():
-    return MODELS.ResNetBackbone(
-        input_conv_filters=[64],
-        input_conv_kernel_sizes=[7],
-        stackwise_num_filters=[64, 64],
-        stackwise_num_blocks=[1, 1],
-        stackwise_num_strides=[1, 2],
-        block_type="basic_block",
-    )
-
-
-def _efficientnet():
-    return MODELS.EfficientNetBackbone(
-        stackwise_width_coefficients=[1.0] * 2,
-        stackwise_depth_coefficients=[1.0] * 2,
-        stackwise_kernel_sizes=[3, 3],
-        stackwise_num_repeats=[1, 1],
-        stackwise_input_filters=[8, 8],
-        stackwise_output_filters=[8, 16],
-        stackwise_expansion_ratios=[1, 2],
-        stackwise_strides=[1, 2],
-        stackwise_squeeze_and_excite_ratios=[0.25, 0.25],
-        stackwise_block_types=["v1", "v1"],
-        stackwise_force_input_filters=[0, 0],
-        stackwise_nores_option=[False, False],
-    )
-
-
-def _mobilenet():
-    return MODELS.MobileNetBackbone(
-        stackwise_expansion=[[8], [16]],
-        stackwise_num_blocks=[1, 1],
-        stackwise_num_filters=[[8], [16]],
-        stackwise_kernel_size=[[3], [3]],
-        stackwise_num_strides=[[2], [2]],
-        stackwise_se_ratio=[[None], [0.25]],
-        stackwise_activation=[["relu"], ["hard_swish"]],
-        stackwise_padding=[[1], [1]],
-        output_num_filters=32,
-        input_num_filters=8,
-        input_activation="hard_swish",
-        depthwise_filters=8,
-        depthwise_stride=2,
-        depthwise_residual=False,
-        squeeze_and_excite=0.5,
-        last_layer_filter=32,
-    )
-
-
 PICTURE_BACKBONES = {
-    "vit": (_vit, None, 8, "transformer_block_1"),
-    "clip": (_clip, None, 4, "clip_vision_encoder_encoder_block_0"),
-    "siglip": (_siglip, None, 8, "sig_lip_vision_encoder_encoder_block_0"),
-    "resnet": (_resnet, 32, 64, "stack0"),
-    "efficientnet": (_efficientnet, 32, 1280, "block1"),
-    "mobilenet": (_mobilenet, 32, 32, "block_0"),
+    "vit": (small.vit, None, 8, "transformer_block_1"),
+    "clip": (small.clip, None, 4, "encoder_block_0"),
+    "siglip": (small.siglip, None, 8, "encoder_block_0"),
+    "resnet": (small.resnet, 32, 64, "stack0"),
+    "efficientnet": (small.efficientnet, 32, 1280, "block1"),
+    "mobilenet": (small.mobilenet, 32, 32, "block_0"),
 }
 
 
@@ -189,7 +93,7 @@ def test_text_presets(name, tmp_path):
     assert len(again.tower.trainable_variables) == 2
 
 
-@pytest.mark.parametrize("make", [_clip, _siglip])
+@pytest.mark.parametrize("make", [small.clip, small.siglip])
 def test_text_halves(make):
     keras.utils.set_random_seed(0)
     backbone = make()
@@ -206,8 +110,8 @@ def test_text_halves(make):
 
 
 def test_siglip_titles_have_its_own_length():
-    assert tfmm.encoders.presets.own_length(_siglip()) == 12
-    assert tfmm.encoders.presets.own_length(_clip()) is None
+    assert tfmm.encoders.presets.own_length(small.siglip()) == 12
+    assert tfmm.encoders.presets.own_length(small.clip()) is None
 
 
 @pytest.mark.skipif(
