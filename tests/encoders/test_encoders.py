@@ -4,6 +4,7 @@ import keras
 import keras_hub
 import numpy as np
 import pytest
+import small_backbones as small
 import tensorflow as tf
 
 import tfmm
@@ -37,8 +38,7 @@ def pixels():
 
 
 def _backbone(encoder):
-    kind = keras_hub.models.Backbone
-    return next(x for x in encoder.tower.layers if isinstance(x, kind))
+    return next(x for x in encoder.tower.layers if isinstance(x, keras.Model))
 
 
 def test_towers_give_unit_vectors(image, text, pixels):
@@ -155,12 +155,14 @@ def test_vocabulary_file(tmp_path):
     assert encoder.tokens.vocabulary == VOCABULARY
 
 
-def test_image_from_preset_folder(image, pixels, tmp_path):
-    _backbone(image).save_to_preset(str(tmp_path / "preset"))
+def test_image_from_preset_folder(pixels, tmp_path):
+    backbone = small.vit()
+    backbone.save_to_preset(str(tmp_path / "preset"))
     encoder = tfmm.encoders.image_from_preset(tmp_path / "preset", dimension=16)
     assert encoder.tower(pixels).shape == (5, 16)
     # Same backbone, same pooling, same scaling: the pooled features must agree.
-    ours = keras.Model(image.tower.input, image.tower.get_layer("pooling").output)
+    tower = tfmm.encoders.image_tower(backbone, 8)
+    ours = keras.Model(tower.input, tower.get_layer("pooling").output)
     theirs = keras.Model(encoder.tower.input, encoder.tower.get_layer("pooling").output)
     np.testing.assert_allclose(ours(pixels), theirs(pixels), atol=1e-6)
     encoder.save(tmp_path / "encoder")
@@ -168,9 +170,9 @@ def test_image_from_preset_folder(image, pixels, tmp_path):
     np.testing.assert_array_equal(again.tower(pixels), encoder.tower(pixels))
 
 
-def test_image_preset_brings_its_scaling(image, pixels, tmp_path):
+def test_image_preset_brings_its_scaling(pixels, tmp_path):
     folder = str(tmp_path / "preset")
-    _backbone(image).save_to_preset(folder)
+    small.vit().save_to_preset(folder)
     keras_hub.layers.ImageConverter(
         image_size=(32, 32), scale=[0.1, 0.2, 0.3], offset=[1.0, 2.0, 3.0]
     ).save_to_preset(folder)
@@ -178,6 +180,22 @@ def test_image_preset_brings_its_scaling(image, pixels, tmp_path):
     scaled = keras.Model(tower.input, tower.get_layer("rescaling").output)(pixels)
     expected = pixels * np.array([0.1, 0.2, 0.3]) + np.array([1.0, 2.0, 3.0])
     np.testing.assert_allclose(scaled, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("converted", "asked", "side"),
+    [(None, None, 64), ((48, 48), None, 48), ((48, 32), None, 64), ((48, 48), 32, 32)],
+)
+def test_size_of_pictures_where_the_preset_leaves_it_open(
+    converted, asked, side, tmp_path
+):
+    folder = str(tmp_path / "preset")
+    small.resnet().save_to_preset(folder)
+    if converted:
+        converter = keras_hub.layers.ImageConverter(image_size=converted)
+        converter.save_to_preset(folder)
+    encoder = tfmm.encoders.image_from_preset(folder, dimension=4, image_size=asked)
+    assert encoder.image_size == side
 
 
 def test_text_from_preset_folder(tmp_path):

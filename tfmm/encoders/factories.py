@@ -11,10 +11,13 @@ from tfmm.encoders.own_models import check_copies, check_vocabulary
 from tfmm.encoders.pictures import MAX_PIXELS
 from tfmm.encoders.preset_tokens import PresetTokens
 from tfmm.encoders.presets import (
+    PICTURE_SIDE,
     image_half,
     open_preset,
+    open_side,
     own_length,
-    preset_scaling,
+    preset_converter,
+    scaling,
     text_half,
 )
 from tfmm.encoders.sizes import image_backbone, text_backbone
@@ -72,7 +75,7 @@ def image(
         tower = image_tower(model, dimension, scale, offset, image_size)
         check_copies(model)
     else:
-        side = 64 if image_size is None else image_size
+        side = PICTURE_SIDE if image_size is None else image_size
         tower = image_tower(image_backbone(size, side), _needed(dimension))
     return ImageEncoder(tower, max_pixels)
 
@@ -155,15 +158,17 @@ def image_from_preset(
             `"vit_base_patch16_224_imagenet"`.
         dimension: Length d of the vectors; the projection starts at random. `None`
             takes the backbone's own (CLIP's and SigLIP's embedding, or the mean).
-        image_size: Side S of the pictures, where the backbone leaves it open.
+        image_size: Side S of the pictures, where the backbone leaves it open. Defaults
+            to that of the preset's image converter, else 64.
         max_pixels: Pictures with more pixels count as absent.
 
     Raises:
         TfmmError: If the preset cannot be opened or holds no such backbone.
     """
     backbone = image_half(open_preset(keras_hub.models.Backbone, preset))
-    scaling = preset_scaling(preset)
-    tower = image_tower(backbone, dimension, **scaling, image_size=image_size)
+    converter = preset_converter(preset)
+    side = image_size or open_side(backbone, converter)
+    tower = image_tower(backbone, dimension, **scaling(converter), image_size=side)
     return ImageEncoder(tower, max_pixels)
 
 

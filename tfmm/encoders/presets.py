@@ -8,6 +8,8 @@ import keras_hub
 
 from tfmm.errors import TfmmError
 
+PICTURE_SIDE = 64
+
 
 def open_preset(kind: Any, preset: str | Path) -> Any:
     """A preset's backbone or tokenizer.
@@ -58,20 +60,36 @@ def own_length(backbone: keras.Model) -> int | None:
     return None
 
 
-def preset_scaling(preset: str | Path) -> dict[str, Any]:
-    """`scale` and `offset` of a preset's image converter; empty without one.
+def preset_converter(preset: str | Path) -> Any:
+    """A preset's image converter; one that says nothing where it has none.
 
     Example:
-        >>> preset_scaling("/nowhere")
-        {}
+        >>> preset_converter("/nowhere").image_size is None
+        True
     """
     try:
-        converter = keras_hub.layers.ImageConverter.from_preset(str(preset))
+        return keras_hub.layers.ImageConverter.from_preset(str(preset))
     except (ValueError, FileNotFoundError):  # The preset has no image converter.
-        return {}
+        return keras_hub.layers.ImageConverter(scale=1 / 127.5, offset=-1.0)
+
+
+def scaling(converter: Any) -> dict[str, Any]:
+    """`scale` and `offset` of an image converter."""
     scale = 1.0 if converter.scale is None else converter.scale
     offset = 0.0 if converter.offset is None else converter.offset
     return {"scale": _plain(scale), "offset": _plain(offset)}
+
+
+def open_side(backbone: keras.Model, converter: Any) -> int | None:
+    """Side of the pictures where a backbone leaves it open; `None` where it does not.
+
+    The image converter's, if that is square, else 64.
+    """
+    shape = keras.tree.flatten(backbone.input)[0].shape
+    if len(shape) != 4 or shape[1] is not None:
+        return None
+    sides = set(converter.image_size or ())
+    return sides.pop() if len(sides) == 1 else PICTURE_SIDE
 
 
 def _plain(value: Any) -> Any:
