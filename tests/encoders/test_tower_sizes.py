@@ -6,38 +6,64 @@ import pytest
 import tensorflow as tf
 
 import tfmm
+from tfmm.encoders import Encoder
 from tfmm.encoders.sizes import SIZES
 from tfmm.encoders.titles import SPECIAL
 
 VOCABULARY = [*SPECIAL, "red", "blue", "shoe", "hat", "##s"]
 
 
+INPUTS = {
+    "image": np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3), np.uint8),
+    "text": np.array([[2, 4, 3, 0, 0, 0], [2, 6, 8, 5, 7, 3]]),
+}
+
+
+def _encoders(size, policy):
+    keras.utils.set_random_seed(0)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        return {
+            "image": tfmm.encoders.image(size, dimension=8, image_size=64),
+            "text": tfmm.encoders.text(
+                size, vocabulary=VOCABULARY, dimension=8, sequence_length=6
+            ),
+        }
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_sizes_give_float32_unit_vectors(size):
     # The plain policy is in the other tests; large towers take their time here.
-    policy = "mixed_bfloat16"
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        towers = {
-            "image": tfmm.encoders.image(size, dimension=8, image_size=64).tower,
-            "text": tfmm.encoders.text(
-                size, vocabulary=VOCABULARY, dimension=8, sequence_length=6
-            ).tower,
-        }
-    finally:
-        keras.config.set_dtype_policy(before)
-    draw = np.random.default_rng(0)
-    inputs = {
-        "image": draw.integers(0, 255, (2, 64, 64, 3), np.uint8),
-        "text": np.array([[2, 4, 3, 0, 0, 0], [2, 6, 8, 5, 7, 3]]),
-    }
-    for name, tower in towers.items():
-        vectors = tower(inputs[name])
+    for name, encoder in _encoders(size, "mixed_bfloat16").items():
+        tower = encoder.tower
+        vectors = tower(INPUTS[name])
         assert tower.layers[-2].compute_dtype == "bfloat16"
         assert vectors.dtype == tf.float32
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("size", ["micro", "tiny", "small"])
+def test_precision_is_saved_and_copied(size, policy, tmp_path):
+    plain = _encoders(size, "float32")
+    for name, encoder in _encoders(size, policy).items():
+        encoder.save(tmp_path / name)
+        again = Encoder.load(tmp_path / name)
+        copy = encoder.new_tower()
+        copy.set_weights(encoder.tower.get_weights())
+        expected = encoder.tower(INPUTS[name], training=False)
+        for tower in (again.tower, copy):
+            found = tower(INPUTS[name], training=False)
+            np.testing.assert_array_equal(found, expected)
+        assert again.digest == encoder.digest
+        # The same weights in another precision give other vectors.
+        plain[name].tower.set_weights(encoder.tower.get_weights())
+        assert plain[name].digest != encoder.digest
 
 
 @pytest.mark.parametrize("size", ["micro", "tiny"])

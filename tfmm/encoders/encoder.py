@@ -105,12 +105,13 @@ class Encoder(ABC):
 
     @property
     def digest(self) -> str:
-        """Names this very encoder: weights, architecture and preprocessing."""
+        """Names this very encoder: weights, architecture, precision, preprocessing."""
         layers = [
             [type(layer).__name__, _without_names(layer.get_config())]
             for layer in self.tower.layers
         ]
-        text = json.dumps([self._config(), layers], sort_keys=True, default=str)
+        facts = [self._config(), layers, _precision(self.tower)]
+        text = json.dumps(facts, sort_keys=True, default=str)
         state = hashlib.sha256(text.encode())
         for weight in self.tower.get_weights():
             state.update(str((weight.dtype, weight.shape)).encode())
@@ -161,6 +162,17 @@ class Encoder(ABC):
         cls, tower: keras.Model, config: dict[str, Any], folder: Path
     ) -> Self:
         """The inverse of `_config` and `_save_assets`."""
+
+
+def _precision(tower: keras.Model) -> list[list[str]]:
+    """Kinds of layers with their dtype policies; some backbones do not configure them.
+
+    Models and inputs compute nothing, and are loaded under the policy of the day.
+    """
+    idle = (keras.Model, keras.layers.InputLayer)
+    layers = [x for x in tower._flatten_layers() if not isinstance(x, idle)]
+    found = {(type(layer).__name__, layer.dtype_policy.name) for layer in layers}
+    return sorted(map(list, found))
 
 
 def _concrete(cls: type[Encoder]) -> list[type[Encoder]]:

@@ -71,11 +71,15 @@ def _convolutions(image_size: int) -> keras.Model:
             f"`image_size` must be at least {2**halvings}, for 'micro' halves it "
             f"{halvings} times. Received: {image_size}. Try 64."
         )
-    return keras_hub.models.VGGBackbone(
-        stackwise_num_repeats=[1] * halvings,
-        stackwise_num_filters=list(MICRO_FILTERS),
-        image_shape=(image_size, image_size, 3),
-    )
+    pixels = x = keras.Input((image_size, image_size, 3))
+    for number, filters in enumerate(MICRO_FILTERS, start=1):
+        block = f"block{number}"
+        x = keras.layers.Conv2D(
+            filters, 3, padding="same", activation="relu", name=f"{block}_conv1"
+        )(x)
+        x = keras.layers.MaxPooling2D(name=f"{block}_pool")(x)
+    # No `VGGBackbone`: its configuration forgets the layers' precision.
+    return keras.Model(pixels, x, name="micro")
 
 
 def text_backbone(size: str, vocabulary_size: int, sequence_length: int) -> keras.Model:
