@@ -111,6 +111,30 @@ def test_learnt_vocabulary_spells_new_words():
     assert SPECIAL.index("[UNK]") not in ids.numpy()
 
 
+def _ideographs(count):
+    """Titles of so many letters, the first ones in more of them."""
+    letters = [chr(0x4E00 + place) for place in range(count)]
+    return [x * (2 if place < count // 2 else 1) for place, x in enumerate(letters)]
+
+
+def test_letters_beyond_the_learners_thousand_are_pieces():
+    titles = _ideographs(1_500)
+    pieces = WordPieces(learn_vocabulary(titles, size=4_000), 8)
+    tokens, strange = pieces.count(tf.constant(titles))
+    # 750 letters twice and 750 once, none of them in bytes.
+    assert (int(tokens), int(strange)) == (2_250, 0)
+
+
+def test_the_most_frequent_letters_come_first_while_there_is_room():
+    titles = _ideographs(1_500)
+    small, more = (learn_vocabulary(titles, size=size) for size in (10, 2_100))
+    # The learner's 1,000 letters twice, a-z and 0-9 twice, 4 marks: room for 24.
+    added = set(more) - set(small)
+    assert len(added) == 2_100 - (2_000 + 72 + 4)
+    assert added == {chr(0x4E00 + place) for place in range(1_000, 1_024)}
+    assert set("".join(titles[:750])) <= set(small)
+
+
 def test_vocabulary_of_nothing():
     with pytest.raises(TfmmError, match="no title that is not empty"):
         learn_vocabulary(["", "  "])

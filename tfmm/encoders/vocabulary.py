@@ -2,6 +2,8 @@
 
 import random
 import string
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 
 import keras_hub
@@ -12,6 +14,7 @@ from tfmm.encoders.titles import SPECIAL, normalise_titles
 from tfmm.errors import TfmmError
 
 MAX_TITLES = 50_000
+LETTERS = 1_000
 
 
 def learn_vocabulary(
@@ -22,15 +25,17 @@ def learn_vocabulary(
 ) -> list[str]:
     """Learns the word pieces that spell titles shortest.
 
-    Whatever the titles, the letters a-z, the digits and every letter seen are in the
-    vocabulary, as first and as later piece of a word, so that new words can be spelt;
-    so are the punctuation of ASCII and the 256 byte pieces `<0x00>` to `<0xFF>`, with
-    which letters are spelt that no title had.
+    Whatever the titles, the letters a-z, the digits and the 1,000 letters seen most
+    often are in the vocabulary, as first and as later piece of a word, so that new
+    words can be spelt; further letters are, the most frequent first, while there are
+    fewer than `size` pieces. So are the punctuation of ASCII and the 256 byte pieces
+    `<0x00>` to `<0xFF>`, with which all other letters are spelt.
 
     Args:
         titles: Titles in any order; read once.
         size: Pieces to learn, the special ones included; single letters that have to
-            be added and the byte pieces come on top.
+            be added and the byte pieces come on top. Chinese and Japanese titles need
+            one for each of their thousands of letters.
         max_titles: Learn from a random sample of this many.
         seed: Of the sample.
 
@@ -52,11 +57,32 @@ def learn_vocabulary(
     pieces = keras_hub.tokenizers.compute_word_piece_vocabulary(
         data.unbatch(), size, reserved_tokens=list(SPECIAL)
     )
+    seen = _letters(data)
     letters = {piece.removeprefix("##") for piece in pieces}
     letters = {letter for letter in letters if len(letter) == 1}
-    letters |= set(string.ascii_lowercase + string.digits)
+    letters |= set(string.ascii_lowercase + string.digits + "".join(seen[:LETTERS]))
     spelling = [form for x in sorted(letters) for form in (x, f"##{x}")]
-    return list(dict.fromkeys([*pieces, *spelling, *string.punctuation, *BYTES]))
+    pieces = list(dict.fromkeys([*pieces, *spelling]))
+    # The learner leaves further letters out.
+    rare = [form for x in seen if x not in letters for form in _forms(x)]
+    rare = rare[: max(size - len(pieces), 0)]
+    return list(dict.fromkeys([*pieces, *rare, *string.punctuation, *BYTES]))
+
+
+def _letters(data: tf.data.Dataset) -> list[str]:
+    """What titles are spelt with, the most frequent first, ASCII's marks left out."""
+    seen: Counter[str] = Counter()
+    for titles in data.as_numpy_iterator():
+        seen.update(b"".join(titles).decode())
+    marks = set(string.punctuation)
+    kept = [x for x in seen if x.isprintable() and not x.isspace() and x not in marks]
+    return sorted(kept, key=lambda letter: (-seen[letter], letter))
+
+
+def _forms(letter: str) -> tuple[str, ...]:
+    """An ideograph is a word of its own; other letters come inside words too."""
+    ideograph = unicodedata.name(letter, "").startswith("CJK UNIFIED")
+    return (letter,) if ideograph else (letter, f"##{letter}")
 
 
 def _sample(titles: Iterable[str | bytes], count: int, seed: int) -> list[str | bytes]:
