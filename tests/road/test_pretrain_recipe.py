@@ -1,14 +1,25 @@
 """The settings of pre-training, and what they change on the road."""
 
-import pytest
+from typing import get_args
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import small_backbones
+
+from tfmm.encoders.sizes import SIZES
 from tfmm.errors import TfmmError
+from tfmm.records.example import encode
+from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import write_manifest, writing
+from tfmm.records.tfrecord import write_records
+from tfmm.road.pretrain_recipe import Tower
 from tfmm.road.recipe import Recipe
 from tfmm.road.road import Road
 from tfmm.road.sound import check_recipe
 from tfmm.road.stages import STAGES
 from tfmm.road.tickets import Tickets
+from tfmm.road.towers import towers
 from tfmm.schema import read_yaml, validated
 
 HEAD = "name: a\nout: o\ninput: {marketplace: {}}\n"
@@ -23,7 +34,7 @@ def recipe(tmp_path, pretrain, head=HEAD):
 def test_everything_can_be_set(tmp_path):
     text = """
   image: {preset: vit, freeze: backbone, backbone_rate: 0.05, augment: false}
-  text: {size: tiny, mask_words: 0.15}
+  text: {size: tiny, mask_words: 0.15, vocabulary_size: 500}
   vector: {file: v.npy, ids: i.npy, projection: mlp, dimension: 64}
   fused: {dimension: 32}
   tasks: ["text->text", "clicked:image->image", "item:text->image", "fused->fused"]
@@ -39,6 +50,52 @@ def test_everything_can_be_set(tmp_path):
     assert pretrain.sources == ("search", "clicked", "item")
     assert pretrain.momentum.end == 0.999
     assert pretrain.text.mask_words == 0.15
+
+
+def test_sizes_are_those_of_the_encoders():
+    assert get_args(get_args(Tower.model_fields["size"].annotation)[0]) == tuple(SIZES)
+
+
+def _road(tmp_path, pretrain):
+    """A road with an index of two items and a folder of their titles."""
+    road = Road(recipe(tmp_path, pretrain, HEAD.replace("out: o", f"out: {tmp_path}")))
+    ItemIndex.create(["1", "2"]).save(road.path("index"))
+    with writing(road.path("items")) as tmp:
+        records = [encode({"title": [title]}) for title in (b"red shoe", b"hat") * 20]
+        write_records(tmp / "items-0.tfrecord", records)
+        write_manifest(tmp, kind="items", counts={})
+    return road
+
+
+def test_text_towers_are_made_as_asked(tmp_path):
+    small, large = (
+        towers(_road(tmp_path, f"{{text: {{dimension: 4, vocabulary_size: {n}}}}}"))
+        for n in (10, 100)
+    )
+    assert "red" not in small["text"].tokens.vocabulary
+    assert {"red", "shoe", "hat"} <= set(large["text"].tokens.vocabulary)
+
+
+def test_a_presets_own_size_and_embedding(tmp_path):
+    small_backbones.resnet().save_to_preset(str(tmp_path / "preset"))
+    settings = f"{{image: {{preset: {tmp_path / 'preset'}, dimension: null}}}}"
+    image = towers(_road(tmp_path, settings))["image"]
+    assert (image.image_size, image.dimension) == (64, 64)
+    assert "projection" not in image.stages
+
+
+def test_vectors_whose_file_has_two_columns_like_ids(tmp_path):
+    table = {"sku": [1, 2], "maker": ["x", "y"], "v": [[3.0, 4.0], [0.0, 2.0]]}
+    pq.write_table(pa.table(table), tmp_path / "v.parquet")
+    road = _road(tmp_path, "{vector: {file: v.parquet, ids: sku, projection: none}}")
+    assert towers(road)["vector"].ids == ["1", "2"]
+    before = STAGES["pretrain"].reads(road)
+    pq.write_table(pa.table({**table, "more": [1, 2]}), tmp_path / "v.parquet")
+    assert STAGES["pretrain"].reads(road) != before
+    for ids, message in (("", "Name the column"), (", ids: skus", "no column 'skus'")):
+        settings = f"{{vector: {{file: v.parquet{ids}, projection: none}}}}"
+        with pytest.raises(TfmmError, match=message):
+            towers(_road(tmp_path, settings))
 
 
 def test_defaults_are_searches_alone(tmp_path):
@@ -64,6 +121,14 @@ def test_defaults_are_searches_alone(tmp_path):
         ("{text: {}, momentum: {begin: 1}}", "momentum"),
         ("{text: {}, mixed_precision: half}", "mixed_precision"),
         ("{vector: {file: v.npy, projection: deep}}", "projection"),
+        ("{image: {size: tiny, preset: vit}}", "a `size` or a `preset`, not both"),
+        ("{image: {size: huge}}", "size.*'micro', 'tiny', 'small' or 'base'.*huge"),
+        ("{text: {dimension: null}}", "needs a `dimension`.*null is for a preset"),
+        (
+            "{text: {preset: bert, dimension: null, freeze: backbone}}",
+            "nothing to train",
+        ),
+        ("{text: {preset: bert, vocabulary_size: 9}}", "preset's own vocabulary"),
     ],
 )
 def test_what_does_not_fit_is_taught(tmp_path, pretrain, message):

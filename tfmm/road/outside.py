@@ -45,9 +45,9 @@ def pretrain_state(road: Road) -> State | None:
     if settings is None:
         return None
     vector = settings.vector
-    names = [vector.file, vector.ids] if vector else []
+    names = vector.files if vector else []
     pairs = [f"{settings.pairs}/{NAME}"] if settings.pairs else []
-    return _state([road.recipe.folder / name for name in [*names, *pairs] if name])
+    return _state([road.recipe.folder / name for name in [*names, *pairs]])
 
 
 def key_state(road: Road) -> str:

@@ -1,6 +1,7 @@
 """The settings of pre-training: towers, pairs, objective, training."""
 
-from typing import Annotated, Literal
+from pathlib import PurePath
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -20,20 +21,32 @@ class Tower(Part):
     """A tower: a size trained from scratch, or a preset's backbone.
 
     Args:
-        size: `micro`, `tiny`, `small` or `base`.
+        size: `micro`, `tiny`, `small` or `base`; by default `micro`.
         preset: A local preset folder or a hub's name, instead of `size`.
-        dimension: Length of the vectors.
+        dimension: Length of the vectors; null takes a preset's own embedding.
         freeze: Name of the last stage that is not trained, or `backbone`; by default
             all are.
         backbone_rate: Learning rate of a preset's backbone, as a multiple of
             `learning_rate`.
     """
 
-    size: str = "micro"
+    size: Literal["micro", "tiny", "small", "base"] | None = None
     preset: str | None = None
-    dimension: Positive = 64
+    dimension: Positive | None = 64
     freeze: str | None = None
     backbone_rate: Annotated[float, Field(ge=0)] = 0.1
+
+    @model_validator(mode="after")
+    def _start(self) -> Self:
+        if self.size and self.preset:
+            raise ValueError("takes a `size` or a `preset`, not both; leave one out")
+        if self.dimension is None and not self.preset:
+            raise ValueError("needs a `dimension`, such as 64; null is for a preset")
+        if self.dimension is None and self.freeze == "backbone":
+            raise ValueError(
+                "has nothing to train: give a `dimension`, or freeze less than all"
+            )
+        return self
 
 
 class ImageTower(Tower):
@@ -55,11 +68,22 @@ class TextTower(Tower):
 
     Args:
         sequence_length: Tokens of a title; by default 24, or what the preset has.
+        vocabulary_size: Word pieces to learn from the titles, without a preset; by
+            default 8,000.
         mask_words: Share of the words of training texts that are left out.
     """
 
     sequence_length: Positive | None = None
+    vocabulary_size: Positive | None = None
     mask_words: Share = 0.0
+
+    @model_validator(mode="after")
+    def _words(self) -> Self:
+        if self.vocabulary_size and self.preset:
+            raise ValueError(
+                "takes the preset's own vocabulary; leave `vocabulary_size` out"
+            )
+        return self
 
 
 class VectorTower(Part):
@@ -67,7 +91,8 @@ class VectorTower(Part):
 
     Args:
         file: Parquet with an id column and a list column, or `.npy` with `ids`.
-        ids: File of the ids of a `.npy` matrix's rows.
+        ids: File of the ids of a `.npy` matrix's rows, or the name of the Parquet
+            file's id column; by default its only column of integers or text.
         projection: What is trained on top: `none`, `linear` or `mlp`.
         dimension: Length of the projected vectors; with `none` the file's own.
     """
@@ -76,6 +101,23 @@ class VectorTower(Part):
     ids: str | None = None
     projection: Literal["none", "linear", "mlp"] = "linear"
     dimension: Positive | None = None
+
+    @property
+    def files(self) -> list[str]:
+        """The files that are read.
+
+        Example:
+            >>> VectorTower(file="v.npy", ids="i.npy").files
+            ['v.npy', 'i.npy']
+            >>> VectorTower(file="v.parquet", ids="sku").files  # a column
+            ['v.parquet']
+        """
+        return [self.file, *([self.ids] if self.ids and not self.is_parquet else [])]
+
+    @property
+    def is_parquet(self) -> bool:
+        """Whether the file has its ids in a column of its own."""
+        return PurePath(self.file).suffix == ".parquet"
 
 
 class FusedTower(Part):

@@ -38,7 +38,7 @@ def check_recipe(road: Road) -> None:
                 "..., name: ..., version: ...}` in place of `pretrain`."
             )
     vector = pretrain.vector
-    for name in filter(None, (vector.file, vector.ids) if vector else ()):
+    for name in vector.files if vector else ():
         if not (recipe.folder / name).is_file():
             raise TfmmError(
                 f"There is no file `{recipe.folder / name}` of vectors. Correct "

@@ -12,6 +12,8 @@ from tfmm.records.tfrecord import read_records
 from tfmm.road.pretrain_recipe import ImageTower, TextTower, VectorTower
 from tfmm.road.road import Road
 
+_SIZE = "micro"
+
 
 def towers(road: Road) -> dict[str, Any]:
     """The encoders of the modalities in use, by the names that `SCL` takes them by."""
@@ -70,7 +72,9 @@ def _image(tower: ImageTower) -> Any:
             tower.preset, dimension=tower.dimension, image_size=tower.image_size
         )
     return tfmm.encoders.image(
-        tower.size, dimension=tower.dimension, image_size=tower.image_size or 64
+        tower.size or _SIZE,
+        dimension=tower.dimension,
+        image_size=tower.image_size,
     )
 
 
@@ -82,18 +86,20 @@ def _text(road: Road, tower: TextTower) -> Any:
             sequence_length=tower.sequence_length,
         )
     return tfmm.encoders.text(
-        tower.size,
+        tower.size or _SIZE,
         titles=titles(road.path("items")),
         dimension=tower.dimension,
         sequence_length=tower.sequence_length or 24,
+        vocabulary_size=tower.vocabulary_size or 8_000,
     )
 
 
 def _vector(road: Road, tower: VectorTower) -> Any:
     folder = road.recipe.folder
+    column = tower.ids if tower.is_parquet else None
     return tfmm.encoders.vectors(
         folder / tower.file,
-        ids=folder / tower.ids if tower.ids else None,
+        ids=folder / tower.ids if tower.ids and not column else column,
         index=ItemIndex.open(road.path("index")),
         dimension=tower.dimension,
         projection=tower.projection,
