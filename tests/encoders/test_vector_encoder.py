@@ -5,9 +5,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import tensorflow as tf
 
 import tfmm
 from tfmm.encoders import Encoder, VectorEncoder
+from tfmm.encoders.layers import UnitVector
 from tfmm.errors import TfmmError
 from tfmm.records.index import ItemIndex
 
@@ -23,6 +25,26 @@ def test_as_they_are():
     expected = [[0.6, 0.8], [0, 0], [0, 0], [0, 1]]
     np.testing.assert_allclose(encoder.embed(), expected, atol=1e-6)
     np.testing.assert_allclose(encoder.embed(batch_size=3), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [1e30, 1e-30, 1e-36])
+def test_length_one_whatever_the_numbers_size(factor):
+    matrix = np.random.default_rng(0).normal(size=(5, 4))
+    plain = tfmm.encoders.vectors(matrix, ids=range(5)).embed()
+    found = tfmm.encoders.vectors(matrix * factor, ids=range(5)).embed()
+    np.testing.assert_allclose(found, plain, atol=1e-5)
+    expected = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+    np.testing.assert_allclose(plain, expected, atol=1e-6)
+
+
+def test_gradient_of_the_length_is_that_of_keras():
+    x = tf.Variable([[3.0, -4.0], [0.1, 0.2]])
+    gradients = []
+    for layer in (UnitVector(), keras.layers.UnitNormalization()):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer(x) * [[1.0, 2.0]])
+        gradients.append(tape.gradient(loss, x))
+    np.testing.assert_allclose(*gradients, atol=1e-5)
 
 
 def test_by_catalog_row():

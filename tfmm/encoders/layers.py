@@ -99,3 +99,29 @@ class AbsentVector(keras.layers.Layer):
 
     def compute_output_shape(self, vector_shape: Any, present_shape: Any = None) -> Any:
         return vector_shape
+
+
+@keras.saving.register_keras_serializable(package="tfmm")
+class UnitVector(keras.layers.Layer):
+    """Division by the length, whatever the numbers' size; zeros stay zeros.
+
+    Numbers are divided by the largest first, so that no square overflows or vanishes,
+    as those of 1e30 and 1e-30 do in `keras.layers.UnitNormalization`. Below 1e-37,
+    where float32 has no full digits any more, TensorFlow takes them for zeros.
+
+    Input shape:
+        `[B, d]`.
+
+    Output shape:
+        `[B, d]`.
+
+    Example:
+        >>> x = ops.array([[3e30, 4e30], [3e-30, 4e-30], [0.0, 0.0]])
+        >>> ops.convert_to_numpy(UnitVector()(x)).round(3).tolist()
+        [[0.6..., 0.8...], [0.6..., 0.8...], [0.0, 0.0]]
+    """
+
+    def call(self, x: Any) -> Any:
+        # Lengths divide any scale away again, so that it has no gradient.
+        largest = ops.stop_gradient(ops.max(ops.abs(x), axis=-1, keepdims=True))
+        return ops.normalize(ops.divide_no_nan(x, largest), axis=-1)

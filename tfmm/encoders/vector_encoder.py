@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tfmm.catalog.vector_files import Ids, read_vectors
 from tfmm.encoders.encoder import Encoder
+from tfmm.encoders.layers import UnitVector
 from tfmm.encoders.tower import Tower
 from tfmm.errors import TfmmError
 from tfmm.records.index import FIRST_ROW, ItemIndex
@@ -200,5 +201,5 @@ def vector_tower(
         x = keras.layers.Dense(
             dimension or width, kernel_initializer="orthogonal", name="projection"
         )(x)
-    vector = keras.layers.UnitNormalization(dtype="float32", name="vector")(x)
+    vector = UnitVector(dtype="float32", name="vector")(x)
     return Tower(raw, vector, name="vector_tower")
