@@ -12,6 +12,7 @@ import tensorflow as tf
 import tfmm
 from tfmm.encoders import Encoder
 from tfmm.encoders.titles import SPECIAL
+from tfmm.errors import TfmmError
 
 VOCABULARY = [*SPECIAL, "red", "blue", "shoe", "hat", "##s"]
 MODELS = keras_hub.models
@@ -107,6 +108,39 @@ def test_text_halves(make):
     again = tower.__class__.from_config(tower.get_config())
     again.set_weights(tower.get_weights())
     np.testing.assert_allclose(again(ids), expected, atol=1e-6)
+
+
+def _electra():
+    return MODELS.ElectraBackbone(8, 1, 2, 8, 8, 16, max_sequence_length=12)
+
+
+def _text_half(make):
+    return tfmm.encoders.presets.text_half(make())
+
+
+@pytest.mark.parametrize(
+    ("make", "length", "limit"),
+    [
+        (small.clip, 13, "at most 12 tokens"),
+        (_electra, 13, "at most 12 tokens"),
+        (small.siglip, 13, "at most 12 tokens"),
+        (small.siglip, 11, "exactly 12 tokens"),
+    ],
+)
+def test_titles_of_a_length_that_a_model_cannot_read(make, length, limit):
+    with pytest.raises(TfmmError, match=rf"{limit}.*sequence_length={length}"):
+        tfmm.encoders.text_tower(_text_half(make), 4, length, pad_id=1)
+    tfmm.encoders.text_tower(_text_half(make), 4, 12, pad_id=1)
+
+
+def test_an_own_model_without_positions_for_a_title():
+    tokens = keras.Input((None,), dtype="int32")
+    x = keras.layers.Embedding(300, 4)(tokens)
+    model = keras.Model(tokens, keras_hub.layers.PositionEmbedding(5)(x))
+    with pytest.raises(TfmmError, match=r"at most 5 tokens.*sequence_length=6"):
+        tfmm.encoders.text(
+            model=model, vocabulary=VOCABULARY, dimension=4, sequence_length=6
+        )
 
 
 def test_siglip_titles_have_its_own_length():

@@ -1,4 +1,4 @@
-"""Checks of a person's own Keras model, before it becomes a tower."""
+"""Checks of Keras models that become towers."""
 
 import keras
 import numpy as np
@@ -27,6 +27,33 @@ def check_copies(model: keras.Model) -> None:
             "functional model, or write `get_config` and register the class with "
             "keras.saving.register_keras_serializable."
         )
+
+
+def check_length(tower: keras.Model, pad_id: int) -> None:
+    """Raises `TfmmError` if a text tower has no positions for titles of its length.
+
+    Args:
+        tower: From int32 `[B, T]`.
+        pad_id: The id that fills.
+    """
+    length = tower.input_shape[1]
+    layers = tower._flatten_layers()
+    found = {getattr(layer, "sequence_length", None) for layer in layers}
+    limit = min((x for x in found if isinstance(x, int)), default=None)
+    fits, cause = limit is None or length <= limit, None
+    try:
+        _ = fits and tower(np.full((1, length), pad_id, np.int32), training=False)
+    except Exception as error:  # Its type depends on the layer and the backend.
+        fits, cause = False, error
+    if not fits:
+        # SigLIP's positions are added whole, to titles of their length alone.
+        most = f"{'at most' if length > (limit or 0) else 'exactly'} {limit} tokens"
+        expected = most if limit else "what its position embedding was built for"
+        raise TfmmError(
+            "The model cannot read titles of this length. Expected: "
+            f"{expected}. Received: sequence_length={length}. Give another "
+            "`sequence_length`, or leave it out."
+        ) from cause
 
 
 def check_vocabulary(tower: keras.Model, size: int) -> None:

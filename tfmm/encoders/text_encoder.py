@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfmm.encoders.backbones import call_backbone, pooled, token_inputs, unit_head
 from tfmm.encoders.layers import TokenFeatures
 from tfmm.encoders.media_encoder import MediaEncoder
+from tfmm.encoders.own_models import check_length
 from tfmm.encoders.preset_tokens import PresetTokens
 from tfmm.encoders.titles import WordPieces
 from tfmm.encoders.tower import Tower
@@ -138,7 +139,8 @@ def text_tower(
         A tower from int32 `[B, T]` to float32 `[B, d]`.
 
     Raises:
-        TfmmError: If the backbone takes other inputs or gives another shape.
+        TfmmError: If the backbone takes other inputs, gives another shape, or has no
+            positions for titles of that length.
     """
     inputs = token_inputs(backbone, sequence_length)
     tokens = keras.Input((sequence_length,), dtype="int32", name="tokens")
@@ -149,4 +151,6 @@ def text_tower(
     x = pooled(sequence, features["padding_mask"])
     if isinstance(found, dict) and "pooled_output" in found:
         x = keras.layers.Concatenate(name="mean_and_first")([x, found["pooled_output"]])
-    return Tower(tokens, unit_head(x, dimension), name="text_tower")
+    tower = Tower(tokens, unit_head(x, dimension), name="text_tower")
+    check_length(tower, pad_id)
+    return tower
