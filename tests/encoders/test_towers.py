@@ -151,9 +151,10 @@ def test_siglip_titles_have_its_own_length():
 @pytest.mark.skipif(
     importlib.util.find_spec("keras_cv") is None, reason="keras-cv is not installed"
 )
-def test_a_keras_cv_backbone():
+def test_a_keras_cv_backbone(tmp_path):
     import keras_cv
 
+    keras.utils.set_random_seed(0)
     # The generic class: aliases such as CSPDarkNetTinyBackbone ask the network.
     backbone = keras_cv.models.CSPDarkNetBackbone(
         stackwise_channels=[8, 16],
@@ -162,4 +163,11 @@ def test_a_keras_cv_backbone():
         input_shape=(32, 32, 3),
     )
     encoder = tfmm.encoders.image(model=backbone, dimension=4)
-    assert encoder.tower(np.zeros((2, 32, 32, 3), np.uint8)).shape == (2, 4)
+    pixels = np.random.default_rng(0).integers(0, 255, (2, 32, 32, 3), np.uint8)
+    vectors = encoder.tower(pixels, training=False)
+    assert vectors.shape == (2, 4)
+    encoder.freeze_backbone()
+    encoder.save(tmp_path / "encoder")
+    again = Encoder.load(tmp_path / "encoder")
+    np.testing.assert_array_equal(again.tower(pixels, training=False), vectors)
+    assert (again.digest, again.frozen) == (encoder.digest, encoder.frozen)
