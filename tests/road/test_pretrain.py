@@ -14,6 +14,7 @@ from rich.console import Console
 
 import tfmm
 from tfmm.errors import TfmmError
+from tfmm.records.manifest import read_manifest
 from tfmm.road import pretrain as stage
 from tfmm.road import train
 from tfmm.road.recipe import Recipe
@@ -96,7 +97,9 @@ def test_an_interrupted_stage_goes_on_at_its_step(make_road, monkeypatch):
     assert not broken.path(".work").exists()
     # What the shown lines, the folder and the history tell.
     assert "training pairs: search" in shown
-    assert "of the titles' tokens are unknown" in shown
+    assert "of the tokens of title are unknown" in shown
+    unknown = read_manifest(broken.path("encoders"))["unknown_tokens"]
+    assert set(unknown) == {"title", "more_titles"} and 0 <= unknown["title"] < 1
     assert "text Acc@1" in shown
     measured = json.loads(broken.path("encoders", "retrieval.json").read_text())
     assert measured["text"]["numbers"]["acc@5"] == pytest.approx(
@@ -147,6 +150,14 @@ def test_everything_at_once_ends_in_a_catalog(make_road, tmp_path):
     catalog = train.open_catalog(road)
     assert set(catalog.modalities) == {"image", "text", "fused", "vector"}
     assert catalog.modalities["vector"].present[2:].all()
+    facts = json.loads(road.path("encoders", "retrieval.json").read_text())
+    columns = [table["column"] for table in facts["text_to_image"]["slices"]]
+    assert columns == ["training pairs of the item", "category", "brand"]
+    kinds = {probe["kind"] for probe in facts["text_to_image"]["probes"]}
+    assert kinds == {"neighbours", "words"}
+    # Words that look for pictures have a tower of their own, which is kept.
+    query = tfmm.encoders.Encoder.load(road.path("encoders", "query_text_to_image"))
+    assert query.modality == "text" and query.dimension == 8
 
 
 def test_supplied_pairs_of_the_tests_time_stop_the_run(make_road, tmp_path):

@@ -26,7 +26,7 @@ from tfmm.road.road import Road
 from tfmm.road.sheets import save_sheets
 from tfmm.road.stages import STAGES
 from tfmm.road.tickets import Tickets
-from tfmm.road.towers import rates, titles, towers
+from tfmm.road.towers import rates, towers, unknown_shares
 from tfmm.road.train import cosine, write_json
 from tfmm.schema import Schema
 
@@ -43,7 +43,9 @@ def pretrain(road: Road) -> None:
     with _precision(settings.mixed_precision):
         encoders = towers(road)
         train, test = _pairs(road, encoders)
-        _tell(road, encoders, train)
+        text = encoders.get("text")
+        unknown = unknown_shares(text, road.path("items")) if text else {}
+        _tell(road, train, unknown)
         scl = _model(settings, encoders, settings.epochs * len(train))
         rate = cosine(settings.learning_rate, settings.epochs * len(train))
         scl.compile(optimizer=tfmm.encoders.AdamW(rate, rates=rates(road, encoders)))
@@ -61,7 +63,7 @@ def pretrain(road: Road) -> None:
                 checkpoints=work,
                 checkpoint_every=settings.checkpoint_every,
             )
-        _save(road, scl, encoders, train.num_pairs, test, history)
+        _save(road, scl, encoders, train.num_pairs, test, history, unknown)
     shutil.rmtree(work.parent)
     with suppress(OSError):  # Somebody keeps something else there.
         work.parent.parent.rmdir()
@@ -109,15 +111,13 @@ def _index(road: Road) -> ItemIndex:
     return ItemIndex.open(road.path("index"))
 
 
-def _tell(road: Road, encoders: dict[str, Any], train: Any) -> None:
+def _tell(road: Road, train: Any, unknown: dict[str, float]) -> None:
     """What the towers are trained on, before they are."""
     sources = read_manifest(_train_folder(road)).get("sources")
     pairs = describe(sources) if sources else f"pairs: {train.num_pairs:,}"
     road.console.print(f"      training {pairs}")
-    text = encoders.get("text")
-    if text is not None:
-        share = text.unknown_share(titles(road.path("items")))
-        road.console.print(f"      {share:.1%} of the titles' tokens are unknown")
+    for part, share in unknown.items():
+        road.console.print(f"      {share:.1%} of the tokens of {part} are unknown")
 
 
 def _model(settings: Pretrain, encoders: dict[str, Any], steps: int) -> Any:
@@ -162,6 +162,7 @@ def _save(
     trained: int,
     test: Any,
     history: Any,
+    unknown: dict[str, float],
 ) -> None:
     settings = road.recipe.pretrain
     assert settings is not None
@@ -195,6 +196,7 @@ def _save(
             kind="encoders",
             counts={"read": trained, "written": trained, "dropped": {}},
             tasks=[str(task) for task in scl.tasks],
+            unknown_tokens=unknown,
         )
 
 

@@ -1,6 +1,6 @@
 """The towers that a recipe asks for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from tfmm.road.pretrain_recipe import ImageTower, TextTower, VectorTower
 from tfmm.road.road import Road
 
 _SIZE = "micro"
+
+# Where item records hold words.
+TITLES = ("title", "more_titles")
 
 
 def towers(road: Road) -> dict[str, Any]:
@@ -49,14 +52,31 @@ def rates(road: Road, encoders: dict[str, Any]) -> dict[str, float]:
     return found
 
 
-def titles(folder: Path) -> Iterator[bytes]:
-    """The titles of all items, those in further languages included."""
+def titles(folder: Path, parts: Sequence[str] = TITLES) -> Iterator[bytes]:
+    """The titles of all items, those in further languages included.
+
+    Args:
+        folder: The item records.
+        parts: Which: `title`, `more_titles` or both.
+    """
     for name in sorted(read_manifest(folder, kind="items")["files"]):
         if name.endswith(".tfrecord"):
             for record in read_records(folder / name):
                 item = decode(record)
-                yield item["title"][0]
-                yield from item.get("more_titles", [])
+                for part in parts:
+                    yield from item.get(part, [])
+
+
+def unknown_shares(text: Any, folder: Path) -> dict[str, float]:
+    """Share of tokens without a piece of the vocabulary, by `title` and `more_titles`.
+
+    A language that the vocabulary was learnt without shows here.
+
+    Args:
+        text: The text encoder.
+        folder: The item records.
+    """
+    return {part: text.unknown_share(titles(folder, [part])) for part in TITLES}
 
 
 def _trains_backbone(encoder: Any) -> bool:
