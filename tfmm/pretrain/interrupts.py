@@ -49,7 +49,11 @@ class Interrupts:
         """Lets a signal that waits act as it would have without this."""
         if self._received is not None:
             number, self._received = self._received, None
+            handler = self._before.get(number)
             self._restore()
+            if handler is signal.default_int_handler:
+                # A signal can be lost in a callback of the garbage collector.
+                raise KeyboardInterrupt
             signal.raise_signal(number)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
