@@ -70,13 +70,15 @@ def titles(folder: Path, parts: Sequence[str] = TITLES) -> Iterator[bytes]:
 def unknown_shares(text: Any, folder: Path) -> dict[str, float]:
     """Share of tokens without a piece of the vocabulary, by `title` and `more_titles`.
 
-    A language that the vocabulary was learnt without shows here.
+    A language that the vocabulary was learnt without shows here. What no item has is
+    left out.
 
     Args:
         text: The text encoder.
         folder: The item records.
     """
-    return {part: text.unknown_share(titles(folder, [part])) for part in TITLES}
+    there = [part for part in TITLES if any(titles(folder, [part]))]
+    return {part: text.unknown_share(titles(folder, [part])) for part in there}
 
 
 def _trains_backbone(encoder: Any) -> bool:
