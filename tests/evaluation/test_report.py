@@ -121,10 +121,15 @@ def out(tmp_path):
             "numbers": {"acc@1": 0.5, "acc@5": 0.75, "std": 0.9},
             "slices": [
                 {
+                    "column": "training pairs of the item",
+                    "more": 0,
+                    "slices": [{"label": "2-4", "queries": 5, "acc@1": 0.375}],
+                },
+                {
                     "column": "category",
                     "more": 3,
                     "slices": [{"label": PLANTED, "queries": 7, "acc@1": 0.25}],
-                }
+                },
             ],
             "probes": [
                 {
@@ -175,6 +180,7 @@ def test_every_part_is_there(out):
 def test_what_the_towers_find_is_shown(out):
     page = page_of(out)
     assert "Acc@1 <b>0.5000</b>, Acc@5 <b>0.7500</b>; 1,234 test pairs" in page
+    assert "0.3750" in page and "<summary>By category</summary>" in page
     assert "3 further values are not shown" in page and "0.2500" in page
     assert "its own words, untrained" in page and "0.6250" in page
     assert page.count('<img class="sheet" src="data:image/png;base64,') == 1
