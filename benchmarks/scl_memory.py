@@ -54,8 +54,8 @@ def bank_memory(size: Size, measure: Measure, bounds: Bounds) -> None:
         f"    reading them {reading:4.0f} MiB: a copy of keys and groups, "
         f"{keys + keys / size.dimension:.0f}, which TensorFlow makes\n"
         "                           of variables that rows are scattered into\n"
-        f"    tables       {tables:4.0f} MiB: float32 [B, K] {table:.0f}, masks "
-        f"bool [B, 2, K] {table / 2:.0f} and [B, K] {table / 4:.0f}\n"
+        f"    tables       {tables:4.0f} MiB: float32 [B, K] {table:.0f}, and up to "
+        f"three masks bool [B, K] of {table / 4:.0f}\n"
         "  Besides, a step with any bank has a momentum copy of the tower",
         flush=True,
     )
