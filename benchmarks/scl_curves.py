@@ -1,4 +1,4 @@
-"""How batch, bank, temperature and tower change what SCL learns, one at a time.
+"""How pairs, batch, bank, temperature and the rest change what SCL learns, in turn.
 
     python -m benchmarks.scl_curves [--size smoke|standard]
 
@@ -33,7 +33,6 @@ CURVES: dict[str, tuple[Any, ...]] = {
     "triplet": (0.0, 1.0, 10.0, 30.0),
     "momentum": (0.9, 0.99, 0.999),
     "dimension": (16, 64, 128),
-    "tower": ("micro", "tiny"),
 }
 
 

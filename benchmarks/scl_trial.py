@@ -28,7 +28,6 @@ class Size:
         triplet: Weight of the triplet term.
         momentum: Of the copy that fills the bank.
         dimension: Length of the vectors.
-        tower: Size of the picture tower.
         pairs: Training pairs to draw from; `None` for all.
         seeds: Of the marketplace; the public sets take the first.
     """
@@ -42,7 +41,6 @@ class Size:
     triplet: float = 10.0
     momentum: float = 0.99
     dimension: int = 64
-    tower: str = "micro"
     pairs: int | None = None
     seeds: tuple[int, ...] = (0, 1, 2)
 
@@ -65,7 +63,7 @@ class Trial:
         self.rng = np.random.default_rng(seed)
         side = data.pictures.shape[1]
         self.image = tfmm.encoders.image(
-            size.tower, dimension=size.dimension, image_size=side
+            "micro", dimension=size.dimension, image_size=side
         )
         self.scl: Any = None
 
