@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -96,6 +97,22 @@ def marketplace(items: int, searches: int, seed: int, cache: Path) -> PairSet:
     )
 
 
+def marketplace_config(items: int, searches: int, seed: int) -> Any:
+    """Many searches, and hardly any log beside them."""
+    from tfmm.datasets.marketplace import MarketplaceConfig
+
+    return MarketplaceConfig.of_size(
+        "standard",
+        items=items,
+        searches=searches,
+        seed=seed,
+        image_size=SIDE,
+        users=2_000,
+        requests_per_user=1.0,
+        views_per_user=1.0,
+    )
+
+
 def public(name: str) -> PairSet:
     """Grocery Store or Fashion Products, from the folder of `TFMM_DATA`."""
     from tfmm.datasets import fashion_products, grocery_store
@@ -157,23 +174,13 @@ def _simulator() -> str:
 
 
 def _simulate(folder: Path, items: int, searches: int, seed: int) -> None:
-    from tfmm.datasets.marketplace import MarketplaceConfig, generate
+    from tfmm.datasets.marketplace import generate
 
     if (folder / "manifest.json").is_file():
         return
     print(f"  simulating {items:,} items and {searches:,} searches", flush=True)
-    config = MarketplaceConfig.of_size(
-        "standard",
-        items=items,
-        searches=searches,
-        seed=seed,
-        image_size=SIDE,
-        users=2_000,
-        requests_per_user=1.0,
-        views_per_user=1.0,
-    )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    generate(folder, config)
+    generate(folder, marketplace_config(items, searches, seed))
 
 
 def _first_test(folder: Path) -> float:
