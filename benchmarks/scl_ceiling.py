@@ -55,13 +55,8 @@ def main() -> None:
     there = negatives >= 0
     alike = (looks[negatives] == looks[bought][:, None]).sum(axis=2)[there]
     shares = np.bincount(alike, minlength=5) / len(alike)
-    print(
-        "hard negatives that share 0 to 4 of the four: " + " ".join(map(_two, shares))
-    )
-
-
-def _two(share: float) -> str:
-    return f"{share:.2f}"
+    told = " ".join(f"{share:.2f}" for share in shares)
+    print(f"hard negatives that share 0, 1, .. 4 of the four: {told}")
 
 
 if __name__ == "__main__":
