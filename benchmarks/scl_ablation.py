@@ -55,13 +55,13 @@ def methods_of(data: str) -> tuple[str, ...]:
     return tuple(method for method in METHODS if method not in left_out)
 
 
-def cells(size: Size, names: list[str]) -> list[tuple[str, str, int]]:
+def cells(size: Size, names: list[str], all_seeds: bool) -> list[tuple[str, str, int]]:
     """Seed by seed, so that a run that is cut short has whole tables."""
     return [
         (name, method, seed)
         for number, seed in enumerate(size.seeds)
         for name in names
-        if name == "marketplace" or not number
+        if all_seeds or name == "marketplace" or not number
         for method in methods_of(name)
     ]
 
@@ -78,7 +78,8 @@ def show(done: list[Cell], names: list[str]) -> None:
                 f"{with_spread([d[key] for d in some]):>16}" for key in ("acc1", "acc5")
             )
             paper = " ".join(f"{x:.4f}" for x in PAPER.get(method, ()))
-            print(f"  {NAMES[method]:32}{figures}   {paper}  ({len(some)} seeds)")
+            seeds = f"({len(some)} seed{'s' * (len(some) > 1)})"
+            print(f"  {NAMES[method]:32}{figures}   {paper:13}  {seeds}")
         show_order([d for d in done if d["data"] == name], methods_of(name))
 
 
@@ -117,6 +118,9 @@ def main() -> None:
         default=["marketplace", "grocery", "fashion"],
         choices=["marketplace", "grocery", "fashion"],
     )
+    parser.add_argument(
+        "--all-seeds", action="store_true", help="of the public sets too"
+    )
     parser.add_argument("--results", type=Path, help="resumed if it exists")
     options = parser.parse_args()
     size = SIZES[options.size]
@@ -132,12 +136,13 @@ def main() -> None:
             found = public(name)
         print(
             f"{name}: {len(found.pictures):,} items, {len(found.train):,} training and "
-            f"{len(found.test):,} test pairs",
+            f"{len(found.test):,} test pairs, {len(np.unique(found.test[:, 0])):,} "
+            f"queries for {len(np.unique(found.test[:, 1])):,} items",
             flush=True,
         )
         return found, found.digest
 
-    todo, done = cells(size, options.data), []
+    todo, done = cells(size, options.data, options.all_seeds), []
     for number, (name, method, seed) in enumerate(todo, 1):
         data, stamp = data_of(name)
         key = {"data": name, "method": method, "seed": seed, "digest": stamp}
@@ -156,6 +161,8 @@ def main() -> None:
             flush=True,
         )
     show(done, options.data)
+    minutes = sum(cell["seconds"] for cell in done) / 60
+    print(f"\n{len(done)} cells, {minutes:.0f} minutes in all")
 
 
 if __name__ == "__main__":
