@@ -17,12 +17,7 @@ from beam_jobs.pair_counts import Media, count_negatives, count_pairs
 from beam_jobs.search_split import SearchSplit
 from beam_jobs.split_check import PARTS, TEST, TRAIN, part_of
 from tfmm.records.index import UNKNOWN_ROW
-from tfmm.records.sources import (
-    CLICKED,
-    ITEM,
-    QUERIES,
-    SEARCH,
-)
+from tfmm.records.sources import CLICKED, ITEM, QUERIES, SEARCH
 from tfmm.records.tfrecord import write_records
 from tfmm.schema import Schema
 

@@ -1,4 +1,4 @@
-"""Exact ranks among 100,000 candidates against plain numpy, in time and memory.
+"""Exact ranks among 100,000 candidates against plain numpy.
 
     python -m benchmarks.exact_ranks [--size smoke|standard]
 

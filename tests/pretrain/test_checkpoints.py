@@ -294,3 +294,24 @@ def test_scl_with_bank_momentum_and_temperature(make_encoder, make_batch, tmp_pa
     same(again, history, whole, expected)
     assert float(again.temperatures["image"].value()) != pytest.approx(0.07, abs=1e-6)
     assert int(again.banks["image"].filled) == 7
+
+
+def test_a_model_checkpoint_remembers_its_best(numbers, tmp_path):
+    class Worse(keras.callbacks.Callback):
+        """Epoch by epoch another value of what is watched."""
+
+        def on_epoch_end(self, epoch, logs=None):
+            logs["watched"] = [1.0, 5.0, 3.0][epoch]
+
+    def callbacks():
+        best = keras.callbacks.ModelCheckpoint(
+            tmp_path / "best.keras", "watched", mode="min", save_best_only=True
+        )
+        return [Worse(), best]
+
+    fit(dense(), numbers, tmp_path / "steps", epochs=1, callbacks=callbacks())
+    first = (tmp_path / "best.keras").read_bytes()
+    ours = callbacks()
+    fit(dense(), numbers, tmp_path / "steps", epochs=3, callbacks=ours)
+    assert ours[1].best == 1.0
+    assert (tmp_path / "best.keras").read_bytes() == first

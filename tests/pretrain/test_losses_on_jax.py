@@ -54,33 +54,25 @@ alone = {name: others[name] for name in ("bank", "bank_groups", "groups")}
 results = [triplet(query, keys[:5], keys[4:]),
            bank_nce(query, keys[:5], 0.1, **alone), bank.keys, bank.groups, bank.steps,
            *traced.variables, *copy.weights, momentum(query)]
+def value_and_slopes(loss, *values):
+    if keras.backend.backend() == "jax":
+        places = tuple(range(len(values)))
+        value, slopes = jax.jit(jax.value_and_grad(loss, places))(*values)
+        return [value, *slopes]
+    import tensorflow as tf
+    watched = [tf.constant(value) for value in values]
+    with tf.GradientTape() as tape:
+        tape.watch(watched)
+        value = loss(*watched)
+    return [value, *tape.gradient(value, watched)]
 for chunk_size in (None, 4):
-    def loss(*values):
+    def joint(*values):
         return ops.sum(info_nce(*values, **others, chunk_size=chunk_size) * weights)
-    if keras.backend.backend() == "jax":
-        import jax
-        value, slopes = jax.jit(jax.value_and_grad(loss, (0, 1, 2)))(*values)
-    else:
-        import tensorflow as tf
-        watched = [tf.constant(value) for value in values]
-        with tf.GradientTape() as tape:
-            tape.watch(watched)
-            value = loss(*watched)
-        slopes = tape.gradient(value, watched)
-    results += [value, *slopes]
-    def loss(query, positive):
-        return ops.sum(weights * bank_nce(query, positive, 0.1, **alone,
-                                          chunk_size=chunk_size))
-    values2 = query, keys[:5]
-    if keras.backend.backend() == "jax":
-        slopes = jax.jit(jax.grad(loss, (0, 1)))(*values2)
-    else:
-        watched = [tf.constant(value) for value in values2]
-        with tf.GradientTape() as tape:
-            tape.watch(watched)
-            value = loss(*watched)
-        slopes = tape.gradient(value, watched)
-    results += slopes
+    def parted(query, positive):
+        losses = bank_nce(query, positive, 0.1, **alone, chunk_size=chunk_size)
+        return ops.sum(losses * weights)
+    results += value_and_slopes(joint, *values)
+    results += value_and_slopes(parted, query, keys[:5])
 np.savez(sys.argv[1], *[ops.convert_to_numpy(x) for x in results])
 """
 

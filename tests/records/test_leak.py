@@ -50,6 +50,19 @@ def test_the_name_of_a_source_excuses_no_late_pair(tmp_path):
     assert check_pairs(folder, 4 * DAY) == 2
 
 
+@pytest.mark.parametrize("unit", [1_000, 1_000_000])
+def test_times_of_another_unit_are_no_early_times(tmp_path, unit):
+    last = 19_000 * DAY
+    folder = folder_of(tmp_path / "mine", [pair(time=last // unit), pair(time=1)])
+    with pytest.raises(TfmmError, match=r"not microseconds .* which is 1970-01-\d\d"):
+        check_pairs(folder, last + DAY)
+    # A pair of our time among them: then the others are early indeed.
+    (folder / "manifest.json").unlink()
+    write_records(folder / "pairs-1.tfrecord", [pair(time=last)])
+    write_manifest(folder, kind="pairs", counts={"written": 3})
+    assert check_pairs(folder, last + DAY) == 3
+
+
 def test_pairs_of_items_with_themselves_need_no_time(tmp_path):
     own = [
         pair(7, source=ITEM, query_item=7),

@@ -49,9 +49,10 @@ def check_length(tower: keras.Model, pad_id: int) -> None:
         # SigLIP's positions are added whole, to titles of their length alone.
         most = f"{'at most' if length > (limit or 0) else 'exactly'} {limit} tokens"
         expected = most if limit else "what its position embedding was built for"
+        told = f" ({str(cause).splitlines()[0]})" if cause and str(cause) else ""
         raise TfmmError(
             "The model cannot read titles of this length. Expected: "
-            f"{expected}. Received: sequence_length={length}. Give another "
+            f"{expected}. Received: sequence_length={length}{told}. Give another "
             "`sequence_length`, or leave it out."
         ) from cause
 

@@ -12,9 +12,7 @@ from tfmm.errors import TfmmError
 from tfmm.pretrain.banks import new_banks
 from tfmm.pretrain.checkpoints import fit_with_checkpoints
 from tfmm.pretrain.encoder_model import tower_configs
-from tfmm.pretrain.finite import (
-    named_causes,
-)
+from tfmm.pretrain.finite import named_causes
 from tfmm.pretrain.momentum import Momentum, check_momentum, twin
 from tfmm.pretrain.objective import Objective
 from tfmm.pretrain.pair_batch import (

@@ -12,6 +12,8 @@ from tfmm.records.sources import ITEM, SEARCH
 
 # Whole records are read, pictures and all.
 _BATCH = 1024
+# Milliseconds are so many times coarser than microseconds.
+_COARSER = 1000
 _NO_TIME = np.iinfo(np.int64).min
 # What the audit reads of a pair, and what a record that lacks it means.
 _READ = {"time": _NO_TIME, "source": SEARCH, "item": 0, "query_item": 0}
@@ -37,7 +39,8 @@ def check_pairs(
 
     Raises:
         TfmmError: If some are of that moment or later, lack a time, or are of an item
-            whose pair with itself is in the test; it says how many, and when.
+            whose pair with itself is in the test; it says how many, and when. If all
+            times are in seconds or milliseconds, which would pass for 1970.
 
     Example:
         >>> import tempfile
@@ -53,7 +56,8 @@ def check_pairs(
     """
     if test is not None:
         check_items(folder, test)
-    chunks = ((times, times >= first_test) for times in _judged(folder))
+    times = _in_microseconds(_judged(folder), first_test, folder)
+    chunks = ((some, some >= first_test) for some in times)
     expected = f"searches before {moment(first_test)}"
     return refuse_tested(chunks, expected, f"`{folder}`")
 
@@ -105,9 +109,9 @@ def refuse_tested(
     if late:
         raise TfmmError(
             f"{what} trains on what is to be tested. Expected: {expected}, where "
-            f"training ends by the split. Received: {late:,} of {seen:,} at that "
-            f"moment or later, from {moment(first)} to {moment(last)}. Move them to "
-            "the test, leave them out, or set the schema's `split` after them."
+            f"training ends by the split. Received: {late:,} of {seen:,} that are the "
+            f"test's, from {moment(first)} to {moment(last)}. Move them to the test, "
+            "leave them out, or set the schema's `split` after them."
         )
     return seen
 
@@ -138,6 +142,23 @@ def _judged(folder: str | Path) -> Iterator[np.ndarray]:
             "test's. Expected: a `time` in microseconds since 1970 in every pair but "
             f"those of an item with itself. Received: {timeless:,} of {seen:,} pairs "
             "without one. Write their times, or leave them out."
+        )
+
+
+def _in_microseconds(
+    chunks: Iterable[np.ndarray], first_test: int, folder: str | Path
+) -> Iterator[np.ndarray]:
+    """The times as they are; refuses those that are all of another unit."""
+    newest = 0
+    for times in chunks:
+        newest = int(times.max(initial=newest))
+        yield times
+    if 0 < newest <= first_test // _COARSER:
+        raise TfmmError(
+            f"The times of `{folder}` are not microseconds since 1970. Expected: "
+            f"searches up to about {moment(first_test)}. Received: times up to "
+            f"{newest}, which is {moment(newest)}. Write the pairs with times in "
+            "microseconds."
         )
 
 

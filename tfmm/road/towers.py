@@ -12,10 +12,8 @@ from tfmm.records.tfrecord import read_records
 from tfmm.road.pretrain_recipe import ImageTower, TextTower, VectorTower
 from tfmm.road.road import Road
 
-_SIZE = "micro"
-
-# Where item records hold words.
-TITLES = ("title", "more_titles")
+# Where item records hold words, and where their manifest counts them.
+TITLES = {"title": "titles", "more_titles": "more_titles"}
 
 
 def towers(road: Road) -> dict[str, Any]:
@@ -52,7 +50,7 @@ def rates(road: Road, encoders: dict[str, Any]) -> dict[str, float]:
     return found
 
 
-def titles(folder: Path, parts: Sequence[str] = TITLES) -> Iterator[bytes]:
+def titles(folder: Path, parts: Sequence[str] = tuple(TITLES)) -> Iterator[bytes]:
     """The titles of all items, those in further languages included.
 
     Args:
@@ -77,7 +75,11 @@ def unknown_shares(text: Any, folder: Path) -> dict[str, float]:
         text: The text encoder.
         folder: The item records.
     """
-    there = [part for part in TITLES if any(titles(folder, [part]))]
+    manifest = read_manifest(folder, kind="items")
+    counts = {part: manifest[name] for part, name in TITLES.items()}
+    there = [
+        part for part, n in counts.items() if n["written"] or n.get("from_further")
+    ]
     return {part: text.unknown_share(titles(folder, [part])) for part in there}
 
 
@@ -94,9 +96,8 @@ def _image(tower: ImageTower) -> Any:
             tower.preset, dimension=tower.dimension, image_size=tower.image_size
         )
     return tfmm.encoders.image(
-        tower.size or _SIZE,
+        **_given(size=tower.size, image_size=tower.image_size),
         dimension=tower.dimension,
-        image_size=tower.image_size,
     )
 
 
@@ -108,21 +109,27 @@ def _text(road: Road, tower: TextTower) -> Any:
             sequence_length=tower.sequence_length,
         )
     return tfmm.encoders.text(
-        tower.size or _SIZE,
+        **_given(
+            size=tower.size,
+            sequence_length=tower.sequence_length,
+            vocabulary_size=tower.vocabulary_size,
+        ),
         titles=titles(road.path("items")),
         dimension=tower.dimension,
-        sequence_length=tower.sequence_length or 24,
-        vocabulary_size=tower.vocabulary_size or 8_000,
     )
 
 
 def _vector(road: Road, tower: VectorTower) -> Any:
     folder = road.recipe.folder
-    column = tower.ids if tower.is_parquet else None
     return tfmm.encoders.vectors(
         folder / tower.file,
-        ids=folder / tower.ids if tower.ids and not column else column,
+        ids=tower.ids if tower.is_parquet or not tower.ids else folder / tower.ids,
         index=ItemIndex.open(road.path("index")),
         dimension=tower.dimension,
         projection=tower.projection,
     )
+
+
+def _given(**settings: Any) -> dict[str, Any]:
+    """The settings that a recipe makes; the encoders know the others' defaults."""
+    return {name: value for name, value in settings.items() if value is not None}
