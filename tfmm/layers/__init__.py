@@ -3,6 +3,7 @@
 from tfmm.layers.embedding import Embedding
 from tfmm.layers.frozen_vectors import FrozenVectors, VectorRows, unit_vectors
 from tfmm.layers.gather import gather_rows
+from tfmm.layers.history_search import HistorySearch, most_similar, same_category
 from tfmm.layers.masks import keep_valid, masked_mean, pair_mask, valid_mask
 from tfmm.layers.similarity import (
     HistorySimilarity,
@@ -19,6 +20,7 @@ from tfmm.layers.target_attention import (
 __all__ = [
     "Embedding",
     "FrozenVectors",
+    "HistorySearch",
     "HistorySimilarity",
     "SimTier",
     "TargetAttention",
@@ -30,7 +32,9 @@ __all__ = [
     "keep_valid",
     "masked_mean",
     "masked_weights",
+    "most_similar",
     "pair_mask",
+    "same_category",
     "sim_tier",
     "tier_of",
     "unit_vectors",
