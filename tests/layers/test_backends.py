@@ -21,12 +21,27 @@ attention.set_weights(
 embedding = layers.Embedding(7, 3)
 embedding.build()
 embedding.set_weights([rng.normal(size=[7, 3]).astype("float32")])
+def filled(layer, *shapes):
+    layer.build(*shapes)
+    layer.set_weights(
+        [rng.normal(size=w.shape).astype("float32") for w in layer.get_weights()])
+    return layer
 results = [
     similarity,
     layers.SimTier(10, "log1p")(similarity, pairs),
     attention(*vectors, mask),
     embedding(np.array([[0, 5], [6, 5]])),
     layers.masked_mean(vectors[1], mask),
+    *layers.most_similar(np.round(similarity, 1), pairs, 3),
+    *layers.most_similar(similarity, pairs, 8),
+    *layers.HistorySearch(2)(*vectors, mask),
+    *layers.same_category(
+        np.array([[1, 2, 0], [1, 1, 2]]), np.array([[1, 1, 0, 1, 2, 1]] * 2), mask, 2),
+    *[
+        filled(layers.SemanticTargetAttention(5, form), (2, 3, 8), (2, 6, 8))(
+            *vectors, similarity, mask, pairs)
+        for form in ("paper", "muse")
+    ],
 ]
 np.savez(sys.argv[1], *[ops.convert_to_numpy(x) for x in results])
 """

@@ -5,6 +5,11 @@ from tfmm.layers.frozen_vectors import FrozenVectors, VectorRows, unit_vectors
 from tfmm.layers.gather import gather_rows
 from tfmm.layers.history_search import HistorySearch, most_similar, same_category
 from tfmm.layers.masks import keep_valid, masked_mean, pair_mask, valid_mask
+from tfmm.layers.semantic_attention import (
+    SemanticTargetAttention,
+    dot_scores,
+    semantic_scores,
+)
 from tfmm.layers.similarity import (
     HistorySimilarity,
     cosine_similarity,
@@ -22,10 +27,12 @@ __all__ = [
     "FrozenVectors",
     "HistorySearch",
     "HistorySimilarity",
+    "SemanticTargetAttention",
     "SimTier",
     "TargetAttention",
     "VectorRows",
     "cosine_similarity",
+    "dot_scores",
     "gather_rows",
     "interaction_hidden",
     "inverse_norms",
@@ -35,6 +42,7 @@ __all__ = [
     "most_similar",
     "pair_mask",
     "same_category",
+    "semantic_scores",
     "sim_tier",
     "tier_of",
     "unit_vectors",
