@@ -178,8 +178,8 @@ def test_serves_from_a_plain_module_with_open_shapes(ranker, batch, tmp_path):
 def test_own_layers_are_interests(vocabularies, tables, batch):
     class BestMatch(keras.layers.Layer):
         def call(self, views):
-            view = views["modalities"]["image"]
-            similarity = tf.where(view["mask"], view["similarity"], -1.0)
+            view = views.modality("image")
+            similarity = tf.where(view.mask, view.similarity, -1.0)
             return tf.reduce_max(similarity, axis=-1, keepdims=True)
 
     ranker = RankingModel(vocabularies, tables, ("din", BestMatch()))

@@ -42,8 +42,8 @@ def test_wrong_labels_losses_and_keys_are_taught(vocabularies, tables, batch):
     ranker = RankingModel(vocabularies, tables)
     with pytest.raises(TfmmError, match=r"model's task\. Received: loss='mse'"):
         ranker.compile(loss="mse")
-    with pytest.raises(TfmmError, match="label='click', batch with no labels"):
-        ranker.label_key({"item": 0})
+    with pytest.raises(TfmmError, match=r"labels=\('click',\), batch with no labels"):
+        ranker.label_keys({"item": 0})
     del batch["context_hour"], batch["item"]
     with pytest.raises(TfmmError, match="the ranker reads: item, context_hour"):
         ranker(batch)

@@ -2,7 +2,7 @@
 
 from tfmm.layers.embedding import Embedding
 from tfmm.layers.frozen_vectors import FrozenVectors, VectorRows, unit_vectors
-from tfmm.layers.gather import gather_rows
+from tfmm.layers.gather import gather_positions, gather_rows
 from tfmm.layers.history_search import HistorySearch, most_similar, same_category
 from tfmm.layers.masks import keep_valid, masked_mean, pair_mask, valid_mask
 from tfmm.layers.semantic_attention import (
@@ -33,6 +33,7 @@ __all__ = [
     "VectorRows",
     "cosine_similarity",
     "dot_scores",
+    "gather_positions",
     "gather_rows",
     "interaction_hidden",
     "inverse_norms",

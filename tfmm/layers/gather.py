@@ -33,3 +33,27 @@ def gather_rows(table: Any, ids: Any) -> Any:
 
         return tf.gather(value, ids)
     return ops.take(value, ops.convert_to_tensor(ids), axis=0)
+
+
+def gather_positions(values: Any, positions: Any) -> Any:
+    """Gathers along the last axis, row by row.
+
+    Args:
+        values: tensor `[..., L]` of any dtype.
+        positions: int tensor `[..., K]` with the same leading axes, in `[0, L)`.
+
+    Returns:
+        Tensor `[..., K]` of the dtype of `values`.
+
+    Example:
+        >>> newest = gather_positions([[5, 6, 7], [8, 9, 0]], [[2], [1]])
+        >>> ops.convert_to_numpy(newest).tolist()
+        [[7], [9]]
+    """
+    values = ops.convert_to_tensor(values)
+    positions = ops.convert_to_tensor(positions)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.gather(values, positions, batch_dims=len(values.shape) - 1)
+    return ops.take_along_axis(values, positions, axis=-1)

@@ -85,13 +85,17 @@ class TargetAttention(keras.layers.Layer):
         hidden: Units of the attention network's hidden layers. Defaults to (32, 16).
         activation: Their activation. Defaults to `"relu"`.
         normalization: `"softmax"` (default) or `"sigmoid"`; see `masked_weights`.
+        pair_features: Number f of features of (candidate, history) pairs that count
+            as part of a history item: the network sees them and they are summed with
+            the same weights. Defaults to 0.
 
     Input shape:
         candidates float `[B, N, d]` or `[B, d]`; history float `[B, L, d]`; mask bool
-        `[B, L]`, or `[B, N, L]` where it differs by candidate.
+        `[B, L]`, or `[B, N, L]` where it differs by candidate; pairs float
+        `[B, N, L, f]` (`[B, L, f]` for candidates `[B, d]`) with pair features only.
 
     Output shape:
-        float `[B, N, d]` or `[B, d]`; zeros where no history position is valid.
+        float `[B, N, d + f]` or `[B, d + f]`; zeros where no history position is valid.
 
     Reference:
         Eq. 3 of arXiv 2407.19467; DIN, arXiv 1706.06978.
@@ -107,6 +111,7 @@ class TargetAttention(keras.layers.Layer):
         hidden: Sequence[int] = (32, 16),
         activation: str = "relu",
         normalization: str = "softmax",
+        pair_features: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -124,14 +129,23 @@ class TargetAttention(keras.layers.Layer):
         self.hidden = tuple(hidden)
         self.activation = keras.activations.get(activation)
         self.normalization = normalization
+        self.pair_features = pair_features
 
     def build(
-        self, candidates_shape: Any, history_shape: Any, mask_shape: Any = None
+        self,
+        candidates_shape: Any,
+        history_shape: Any,
+        mask_shape: Any = None,
+        pairs_shape: Any = None,
     ) -> None:
         shape = (history_shape[-1], self.hidden[0])
         self.query_kernel = self.add_weight(shape=shape, name="query_kernel")
         self.key_kernel = self.add_weight(shape=shape, name="key_kernel")
         self.cross_kernel = self.add_weight(shape=shape, name="cross_kernel")
+        if self.pair_features:
+            self.pair_kernel = self.add_weight(
+                shape=(self.pair_features, self.hidden[0]), name="pair_kernel"
+            )
         self.bias = self.add_weight(
             shape=shape[1:], initializer="zeros", name="hidden_bias"
         )
@@ -143,26 +157,34 @@ class TargetAttention(keras.layers.Layer):
             layer.build((None, width))
         self.built = True
 
-    def call(self, candidates: Any, history: Any, mask: Any) -> Any:
+    def call(self, candidates: Any, history: Any, mask: Any, pairs: Any = None) -> Any:
         single = len(candidates.shape) == 2
         if single:
             candidates = candidates[:, None]
+            pairs = None if pairs is None else pairs[:, None]
         if len(mask.shape) == 2:
             mask = mask[:, None]
         usable = ops.any(mask, axis=1)[..., None]
         history = ops.where(usable, history, ops.zeros((), history.dtype))
+        if pairs is not None:
+            pairs = ops.where(mask[..., None], pairs, ops.zeros((), pairs.dtype))
         weights = masked_weights(
-            self.scores(candidates, history), mask, self.normalization
+            self.scores(candidates, history, pairs), mask, self.normalization
         )
-        pooled = ops.matmul(ops.cast(weights, history.dtype), history)
+        weights = ops.cast(weights, history.dtype)
+        pooled = ops.matmul(weights, history)
+        if pairs is not None:
+            summed = ops.matmul(weights[:, :, None], ops.cast(pairs, weights.dtype))
+            pooled = ops.concatenate([pooled, summed[:, :, 0]], axis=-1)
         return pooled[:, 0] if single else pooled
 
-    def scores(self, candidates: Any, history: Any) -> Any:
+    def scores(self, candidates: Any, history: Any, pairs: Any = None) -> Any:
         """Attention scores before masking and normalising.
 
         Args:
             candidates: float tensor `[B, N, d]`.
             history: float tensor `[B, L, d]`.
+            pairs: float tensor `[B, N, L, f]`, or None without pair features.
 
         Returns:
             float tensor `[B, N, L]`.
@@ -170,15 +192,22 @@ class TargetAttention(keras.layers.Layer):
         hidden = interaction_hidden(
             candidates, history, self.query_kernel, self.key_kernel, self.cross_kernel
         )
+        if pairs is not None:
+            pairs = ops.matmul(ops.cast(pairs, hidden.dtype), self.pair_kernel)
+            hidden = hidden + ops.swapaxes(pairs, 1, 2)
         hidden = hidden + self.bias
         for layer in self.dense_layers:
             hidden = layer(self.activation(hidden))
         return ops.swapaxes(ops.squeeze(hidden, -1), 1, 2)
 
     def compute_output_shape(
-        self, candidates_shape: Any, history_shape: Any, mask_shape: Any = None
+        self,
+        candidates_shape: Any,
+        history_shape: Any,
+        mask_shape: Any = None,
+        pairs_shape: Any = None,
     ) -> Any:
-        return candidates_shape
+        return (*candidates_shape[:-1], candidates_shape[-1] + self.pair_features)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -186,4 +215,5 @@ class TargetAttention(keras.layers.Layer):
             "hidden": list(self.hidden),
             "activation": keras.activations.serialize(self.activation),
             "normalization": self.normalization,
+            "pair_features": self.pair_features,
         }

@@ -1,25 +1,43 @@
 """MAKE, the ranking model and the optimizers that train them."""
 
-from tfmm.ranking.interests import DinInterest, MakeInterest, SimTierInterest
+from tfmm.ranking.interests import (
+    DinInterest,
+    HistorySearchInterest,
+    Interest,
+    MakeInterest,
+    SemanticAttentionInterest,
+    SimScoreInterest,
+    SimTierInterest,
+    VectorInterest,
+)
 from tfmm.ranking.make import MAKE
 from tfmm.ranking.make_extractor import MakeExtractor
 from tfmm.ranking.model import RankingModel
 from tfmm.ranking.optimizers import LazyAdam, SparseAdagrad, ranking_optimizer
+from tfmm.ranking.plain_task import PlainTask
 from tfmm.ranking.request_model import RequestModel, masked_mean_loss
 from tfmm.ranking.shapes import RankerShapes
 from tfmm.ranking.tfrs_tasks import ranking_task
+from tfmm.ranking.views import Views
 
 __all__ = [
     "MAKE",
     "DinInterest",
+    "HistorySearchInterest",
+    "Interest",
     "LazyAdam",
     "MakeExtractor",
     "MakeInterest",
+    "PlainTask",
     "RankerShapes",
     "RankingModel",
     "RequestModel",
+    "SemanticAttentionInterest",
+    "SimScoreInterest",
     "SimTierInterest",
     "SparseAdagrad",
+    "VectorInterest",
+    "Views",
     "masked_mean_loss",
     "ranking_optimizer",
     "ranking_task",

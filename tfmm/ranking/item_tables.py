@@ -117,6 +117,10 @@ class ItemTables(keras.layers.Layer):
             [embed(codes[..., i]) for i, embed in enumerate(self.embeddings)], axis=-1
         )
 
+    def feature_codes(self, rows: Any, column: int) -> Any:
+        """Codes int32 `[*rows.shape]` of one categorical feature; 0 is missing."""
+        return gather_rows(self.codes, rows)[..., 1 + column]
+
     def numbers_of(self, rows: Any) -> Any:
         """The items' numeric features, `[*rows.shape, numbers]`."""
         return gather_rows(self.numbers, rows)

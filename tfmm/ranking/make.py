@@ -1,21 +1,16 @@
 """MAKE: click prediction from frozen multimodal vectors alone, over many epochs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-from keras import ops
 
-from tfmm.layers.frozen_vectors import FrozenVectors, unit_vectors
-from tfmm.layers.masks import keep_valid, valid_mask
+from tfmm.layers.frozen_vectors import FrozenVectors
 from tfmm.ranking.make_extractor import MakeExtractor
+from tfmm.ranking.modality_view import ModalityView
 from tfmm.ranking.request_model import Batch, RequestModel, check_batch
-from tfmm.ranking.vector_tables import (
-    VectorShapes,
-    fill_vectors,
-    read_modality,
-    vector_shapes,
-)
+from tfmm.ranking.request_rows import RequestRows
+from tfmm.ranking.vector_tables import VectorShapes, fill_vectors, vector_shapes
 
 _NEEDED = ("history_item", "n_history", "item", "n_items")
 
@@ -79,7 +74,8 @@ class MAKE(RequestModel):
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("name", "make")
-        super().__init__(label=label, **kwargs)
+        super().__init__(None if label is None else (label,), **kwargs)
+        self.label = label
         self.shapes = vector_shapes(catalog, modalities)
         self.vectors = {
             name: FrozenVectors(self.shapes.rows, dimension)
@@ -99,14 +95,9 @@ class MAKE(RequestModel):
 
     def call(self, batch: Batch) -> Any:
         check_batch(batch, _NEEDED, "MAKE")
-        history, items = batch["history_item"], batch["item"]
-        history_mask = valid_mask(batch["n_history"], ops.shape(history)[1])
-        item_mask = valid_mask(batch["n_items"], ops.shape(items)[1])
-        history = keep_valid(history, history_mask)
-        items = keep_valid(items, item_mask)
+        rows = RequestRows.of(batch)
         views = {
-            name: read_modality(vectors, history, history_mask, items, item_mask)
-            for name, vectors in self.vectors.items()
+            name: ModalityView(vectors, rows) for name, vectors in self.vectors.items()
         }
         return self.extractor_layer(*extractor_inputs(views))[2]
 
@@ -150,17 +141,17 @@ class MAKE(RequestModel):
         return cls(**{**config, "catalog": shapes})
 
 
-def extractor_inputs(views: Any) -> tuple[dict[str, Any], ...]:
-    """A `MakeExtractor`'s inputs from views by modality (`read_modality`).
+def extractor_inputs(views: Mapping[str, ModalityView]) -> tuple[dict[str, Any], ...]:
+    """A `MakeExtractor`'s inputs from views by modality.
 
     Args:
-        views: dict by modality.
+        views: A view by modality.
 
     Returns:
         dicts by modality: history, candidates (unit vectors), mask.
     """
     return (
-        {name: unit_vectors(view["history"]) for name, view in views.items()},
-        {name: unit_vectors(view["items"]) for name, view in views.items()},
-        {name: view["mask"] for name, view in views.items()},
+        {name: view.history_units for name, view in views.items()},
+        {name: view.item_units for name, view in views.items()},
+        {name: view.mask for name, view in views.items()},
     )

@@ -1,4 +1,4 @@
-"""The ranker: ID embeddings, interests, a tower, one logit per candidate."""
+"""The ranker: ID embeddings, interests, a tower, a logit per candidate and label."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,18 +6,24 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfmm.errors import TfmmError
 from tfmm.layers.embedding import Embedding
 from tfmm.layers.frozen_vectors import FrozenVectors
 from tfmm.layers.gather import gather_rows
-from tfmm.layers.masks import keep_valid, masked_mean, valid_mask
+from tfmm.layers.masks import keep_valid, masked_mean
+from tfmm.ranking.cross import CrossTower
 from tfmm.ranking.features import FeatureInputs, standardise
-from tfmm.ranking.interests import MakeInterest, interest_layer
+from tfmm.ranking.interests import interest_layer
+from tfmm.ranking.interests.base import connect
 from tfmm.ranking.item_tables import ItemTables
+from tfmm.ranking.offset import base_logit
+from tfmm.ranking.position import PositionInput
+from tfmm.ranking.ranker_checks import check_interest, check_options
 from tfmm.ranking.request_model import Batch, RequestModel, check_batch
+from tfmm.ranking.request_rows import RequestRows
 from tfmm.ranking.shapes import RankerShapes, example_batch, ranker_shapes
 from tfmm.ranking.tower import Tower
-from tfmm.ranking.vector_tables import fill_vectors, read_modality
+from tfmm.ranking.vector_tables import fill_vectors
+from tfmm.ranking.views import RequestTables, Views
 from tfmm.records.spec import RequestSpec
 
 
@@ -36,27 +42,38 @@ class RankingModel(RequestModel):
         vocabularies: `tfmm.records.Vocabularies` (`spec`, `items`, `index_stamp`).
         catalog: `tfmm.Catalog`, or a mapping from modality to a table with `codes`,
             `inverse_norm` and `present`. None for a model without vectors.
-        interests: Any of `"din"`, `"simtier"`, a trained `MAKE` (or `MakeInterest` of
-            one, with options), or layers of one's own (`tfmm.ranking.interests`).
+        interests: Names, `{name: options}`, trained `MAKE`s (or `MakeInterest`s of
+            them, with options), or layers of one's own: `tfmm.ranking.interests`.
         modalities: Names of the catalog's modalities to use. Defaults to all.
         embedding_dim: int. Dimension of every embedding. Defaults to 16.
         hidden: Units of the tower's hidden layers. Defaults to (128, 64).
-        label: Label to train on. Defaults to the first of the spec's labels.
+        labels: Labels to train on, a head for each. Defaults to the spec's first.
+        cross_layers: Cross layers (DCN v2) beside the tower. Defaults to 0.
+        recent: Newest history items that interests see; only `"history_search"` sees
+            all. Defaults to all.
+        position: Whether the place in the list is an input in training. When scoring,
+            every candidate counts as shown first. Defaults to False.
+        offset: `"base_score"` to add the logit of the logged probability of that name,
+            `logit = base_logit + f(interests)`. Defaults to None.
+        loss: A Keras loss on logits in place of TFRS's ranking task.
 
     Input:
         The dict of `tfmm.data.requests`: `user` int32 `[B]`, `user_<f>` and
         `context_<f>` `[B]`, `history_item`, `history_type` int32 `[B, L]`, `n_history`
         int32 `[B]`, `item` int32 `[B, N]`, `candidate_<f>` `[B, N]`, `n_items` int32
-        `[B]`, and in `fit` `label_<label>` float32 `[B, N]`. Other keys are ignored,
-        and so is everything beyond the counts.
+        `[B]`, with an offset `base_score` float32 `[B, N]`, and in `fit`
+        `label_<label>` float32 and with positions `position` int32 `[B, N]`. Other
+        keys are ignored, and so is everything beyond the counts.
 
     Output shape:
-        float32 logits `[B, N]` (no sigmoid); meaningless from `n_items` on.
+        float32 logits `[B, N]` (no sigmoid), a dict of them by label with several
+        labels; meaningless from `n_items` on.
 
     Raises:
         TfmmError: Interests that need vectors without a catalog, a MAKE trained on
-            another catalog or on modalities not in use, or a catalog and vocabularies
-            of different item indexes.
+            another catalog or on modalities not in use, a catalog and vocabularies
+            of different item indexes, or labels, positions or base scores that
+            requests do not have.
 
     Reference:
         Section 4 of arXiv 2407.19467.
@@ -70,31 +87,48 @@ class RankingModel(RequestModel):
         modalities: Sequence[str] | None = None,
         embedding_dim: int = 16,
         hidden: Sequence[int] = (128, 64),
-        label: str | None = None,
+        labels: Sequence[str] | None = None,
+        cross_layers: int = 0,
+        recent: int | None = None,
+        position: bool = False,
+        offset: str | None = None,
+        loss: keras.losses.Loss | None = None,
         **kwargs: Any,
     ) -> None:
         shapes = ranker_shapes(vocabularies, catalog, modalities)
+        labels = tuple(labels or shapes.spec.labels[:1])
+        check_options(shapes.spec, labels, position, offset, recent)
         kwargs.setdefault("name", "ranker")
-        super().__init__(label=label or shapes.spec.labels[0], **kwargs)
+        super().__init__(labels, loss, **kwargs)
         self.shapes = shapes
         self.embedding_dim = embedding_dim
         self.hidden = tuple(hidden)
+        self.cross_layers = cross_layers
+        self.recent = recent
+        self.position = position
+        self.offset = offset
         self.interests = [interest_layer(interest) for interest in interests]
         for interest in self.interests:
-            _check_interest(interest, shapes)
+            check_interest(interest, shapes)
+            connect(interest, shapes.vectors.modalities)
         self._make_layers()
         if not isinstance(vocabularies, RankerShapes):
             items = vocabularies.items
             self.items.assign(items.embedding_row, items.codes, items.numbers)
             fill_vectors(self.vectors, catalog)
-        self(example_batch(self.spec))  # builds every layer
+        self(example_batch(self.spec), training=True)  # builds every layer
 
     def _make_layers(self) -> None:
         spec, vectors, dim = self.spec, self.shapes.vectors, self.embedding_dim
-        item_features = spec.of_scope("item")
-        sizes = tuple(f.size for f in item_features if f.kind == "categorical")
-        numeric = len(item_features) - len(sizes)
-        self.items = ItemTables(vectors.rows, spec.items, sizes, numeric, dim)
+        features = spec.of_scope("item")
+        categorical = [f for f in features if f.kind == "categorical"]
+        self.items = ItemTables(
+            vectors.rows,
+            spec.items,
+            tuple(f.size for f in categorical),
+            len(features) - len(categorical),
+            dim,
+        )
         self.vectors = {
             name: FrozenVectors(vectors.rows, dimension)
             for name, dimension in vectors.modalities.items()
@@ -103,7 +137,18 @@ class RankingModel(RequestModel):
         self.event_types = Embedding(len(spec.event_types) + 2, self.items.dimension)
         self.request_features = FeatureInputs(spec.of_scope("user", "context"), dim)
         self.candidate_features = FeatureInputs(spec.of_scope("candidate"), dim)
-        self.tower = Tower(self.hidden)
+        heads = len(self.labels or ())
+        self.tower = Tower(self.hidden, heads=heads)
+        self.positions = PositionInput(dim) if self.position else None
+        self.cross = (
+            CrossTower(self.cross_layers, heads=heads) if self.cross_layers else None
+        )
+        self._tables = RequestTables(
+            self.items,
+            self.event_types,
+            self.vectors,
+            tuple(f.name for f in categorical),
+        )
 
     @property
     def spec(self) -> RequestSpec:
@@ -115,58 +160,81 @@ class RankingModel(RequestModel):
         """Fingerprint of the catalog this model was built from."""
         return self.shapes.vectors.fingerprint
 
-    def call(self, batch: Batch) -> Any:
-        labels = {f"label_{label}" for label in self.spec.labels}
-        needed = tuple(key for key in example_batch(self.spec) if key not in labels)
-        check_batch(batch, needed, "the ranker")
-        views = self.views(batch)
-        return self.tower(
-            self._request_inputs(batch, views), self._candidate_inputs(batch, views)
-        )
+    @property
+    def needs_base_score(self) -> bool:
+        """Whether requests must carry a `base_score` per candidate."""
+        return self.offset is not None
 
-    def views(self, batch: Batch) -> dict[str, Any]:
-        """What interests see of a batch (`tfmm.ranking.interests`), gathered once.
+    def call(
+        self,
+        batch: Batch,
+        training: bool | None = None,
+        without: Sequence[int] = (),
+    ) -> Any:
+        """Logits of a batch.
+
+        Args:
+            batch: A request batch.
+            training: Whether positions count.
+            without: Places of interests whose inputs are set to 0, to see their part.
+        """
+        self._check(batch, training)
+        views = self.views(batch)
+        request = self._request_inputs(batch, views)
+        candidates = self._candidate_inputs(batch, views, training, without)
+        logits = self.tower(request, candidates)
+        if self.cross is not None:
+            logits = logits + self.cross(request, candidates)
+        if self.offset is not None:
+            base = base_logit(batch[self.offset], views.item_mask)
+            logits = logits + base[..., None]
+        labels = self.labels or ()
+        if len(labels) == 1:
+            return logits[..., 0]
+        return {label: logits[..., place] for place, label in enumerate(labels)}
+
+    def _check(self, batch: Batch, training: bool | None) -> None:
+        left_out = {f"label_{label}" for label in self.spec.labels}
+        left_out |= set() if self.needs_base_score else {"base_score"}
+        left_out |= set() if self.position and training else {"position"}
+        needed = tuple(key for key in example_batch(self.spec) if key not in left_out)
+        check_batch(batch, needed, "the ranker")
+
+    def views(self, batch: Batch) -> Views:
+        """What interests see of a batch.
 
         Args:
             batch: A request batch.
         """
-        history_mask = valid_mask(
-            batch["n_history"], ops.shape(batch["history_item"])[1]
-        )
-        item_mask = valid_mask(batch["n_items"], ops.shape(batch["item"])[1])
-        history = keep_valid(batch["history_item"], history_mask)
-        types = keep_valid(batch["history_type"], history_mask)
-        items = keep_valid(batch["item"], item_mask)
-        return {
-            "history": self.items(history) + self.event_types(types),
-            "items": self.items(items),
-            "history_mask": history_mask,
-            "item_mask": item_mask,
-            "modalities": {
-                name: read_modality(vectors, history, history_mask, items, item_mask)
-                for name, vectors in self.vectors.items()
-            },
-        }
+        views = Views(RequestRows.of(batch), self._tables)
+        return views if self.recent is None else views.newest(self.recent)
 
-    def _request_inputs(self, batch: Batch, views: dict[str, Any]) -> Any:
-        pooled = masked_mean(views["history"], views["history_mask"])
+    def _request_inputs(self, batch: Batch, views: Views) -> Any:
+        pooled = masked_mean(views.history, views.history_mask)
         features = self.request_features(self.request_features.select(batch))
         length = ops.log1p(ops.cast(batch["n_history"], pooled.dtype))[:, None]
         inputs = [self.users(batch["user"]), pooled, length, *features]
         return ops.concatenate(inputs, axis=-1)
 
-    def _candidate_inputs(self, batch: Batch, views: dict[str, Any]) -> Any:
-        items, mask = views["items"], views["item_mask"]
+    def _candidate_inputs(
+        self, batch: Batch, views: Views, training: bool | None, without: Sequence[int]
+    ) -> Any:
+        items, mask = views.items, views.item_mask
         selected = self.candidate_features.select(batch)
         valid = {name: keep_valid(value, mask) for name, value in selected.items()}
         inputs = [items, *self.candidate_features(valid)]
         if self.items.number_count:
-            rows = keep_valid(batch["item"], mask)
             numeric = [f for f in self.spec.of_scope("item") if f.kind == "numeric"]
-            inputs.append(standardise(self.items.numbers_of(rows), numeric))
-        for view in views["modalities"].values():
-            inputs.append(view["present"][..., None])
-        inputs += [interest(views) for interest in self.interests]
+            numbers = self.items.numbers_of(views.rows.items)
+            inputs.append(standardise(numbers, numeric))
+        if self.positions is not None:
+            inputs.append(
+                self.positions(batch.get("position"), mask, training=training)
+            )
+        inputs += [views.modality(m).present[..., None] for m in views.modalities]
+        for place, interest in enumerate(self.interests):
+            found = interest(views=views)
+            inputs.append(ops.zeros_like(found) if place in without else found)
         return ops.concatenate([ops.cast(x, items.dtype) for x in inputs], axis=-1)
 
     def known(self, item: Any) -> Any:
@@ -184,48 +252,31 @@ class RankingModel(RequestModel):
         return known
 
     def get_config(self) -> dict[str, Any]:
+        serialize = keras.saving.serialize_keras_object
+        loss = self.loss_on_logits
         return {
             "name": self.name,
             "vocabularies": self.shapes.to_dict(),
-            "interests": [
-                keras.saving.serialize_keras_object(layer) for layer in self.interests
-            ],
+            "interests": [serialize(interest) for interest in self.interests],
             "embedding_dim": self.embedding_dim,
             "hidden": list(self.hidden),
-            "label": self.label,
+            "labels": list(self.labels or ()),
+            "cross_layers": self.cross_layers,
+            "recent": self.recent,
+            "position": self.position,
+            "offset": self.offset,
+            "loss": None if loss is None else serialize(loss),
         }
 
     @classmethod
     def from_config(
         cls, config: dict[str, Any], custom_objects: Any = None
     ) -> "RankingModel":
-        interests = [
-            keras.saving.deserialize_keras_object(layer, custom_objects)
-            for layer in config["interests"]
-        ]
+        def restore(part: Any) -> Any:
+            return keras.saving.deserialize_keras_object(part, custom_objects)
+
         shapes = RankerShapes.from_dict(config["vocabularies"])
-        return cls(**{**config, "vocabularies": shapes, "interests": interests})
-
-
-def _check_interest(interest: Any, shapes: RankerShapes) -> None:
-    vectors = shapes.vectors
-    if getattr(interest, "needs_vectors", False) and not vectors.modalities:
-        raise TfmmError(
-            "This interest needs vectors of items. Received: "
-            f"{type(interest).__name__} without a catalog. Give catalog=."
-        )
-    if not isinstance(interest, MakeInterest):
-        return
-    missing = [name for name in interest.modalities if name not in vectors.modalities]
-    if missing:
-        raise TfmmError(
-            "MAKE was trained on modalities that the ranker does not use. Received: "
-            f"{missing}, ranker with {list(vectors.modalities)}. "
-            "Use the same catalog and modalities for both."
-        )
-    if interest.fingerprint not in (None, vectors.fingerprint):
-        raise TfmmError(
-            "MAKE was trained on another catalog's vectors. Received: fingerprint "
-            f"{interest.fingerprint}, the ranker's catalog has {vectors.fingerprint}. "
-            "Train MAKE again on this catalog."
-        )
+        interests = [restore(interest) for interest in config["interests"]]
+        loss = None if config["loss"] is None else restore(config["loss"])
+        restored = {"vocabularies": shapes, "interests": interests, "loss": loss}
+        return cls(**{**config, **restored})

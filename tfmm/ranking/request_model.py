@@ -1,6 +1,6 @@
 """What MAKE and the ranker share: `fit` on request batches."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -9,6 +9,7 @@ from keras import ops
 from tfmm.errors import TfmmError
 from tfmm.layers.masks import keep_valid, valid_mask
 from tfmm.ranking.optimizers import ranking_optimizer
+from tfmm.ranking.plain_task import PlainTask
 from tfmm.ranking.tfrs_tasks import ranking_task
 
 Batch = Mapping[str, Any]
@@ -63,20 +64,31 @@ class RequestModel(keras.Model):
     """A Keras model from request batches (dicts, labels included) to logits `[B, N]`.
 
     `fit`, `evaluate` and `predict` take a data set of such dicts and nothing else.
-    The loss is a task on the valid candidates (`masked_mean_loss`); the task's metrics
-    appear in `fit`'s history. `predict` gives logits; the sigmoid belongs to exports.
+    The loss is a task on the valid candidates (`masked_mean_loss`), summed over the
+    labels; the tasks' metrics appear in `fit`'s history. `predict` gives logits; the
+    sigmoid belongs to exports. With several labels the output is a dict by label.
 
     Args:
-        label: Name of the label trained on; None for the only one in the batch.
-        task: The task layer. Defaults to `ranking_task()`.
+        labels: Names of the labels trained on; None for the only one in the batch.
+        loss: A Keras loss on logits in place of `tfrs.tasks.Ranking`.
+
+    Attributes:
+        tasks: One task per label, in order.
     """
 
     def __init__(
-        self, label: str | None = None, task: Any = None, **kwargs: Any
+        self,
+        labels: Sequence[str] | None = None,
+        loss: keras.losses.Loss | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.label = label
-        self.task = ranking_task() if task is None else task
+        self.labels = None if labels is None else tuple(labels)
+        self.loss_on_logits = loss
+        self.tasks = [
+            _task(loss, "auc" if place == 0 else f"auc_{label}")
+            for place, label in enumerate(self.labels or ("",))
+        ]
 
     def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
         """Configures training; the loss is the model's task.
@@ -92,8 +104,8 @@ class RequestModel(keras.Model):
             if kwargs.get(name) is not None:
                 raise TfmmError(
                     "The loss and its metrics are the model's task. Received: "
-                    f"{name}={kwargs[name]!r}. Set `model.task = ranking_task(metrics)`"
-                    " instead."
+                    f"{name}={kwargs[name]!r}. Give `loss` to the model itself, or set "
+                    "`model.tasks = [ranking_task(metrics)]`."
                 )
         super().compile(optimizer=optimizer or ranking_optimizer(), **kwargs)
 
@@ -110,36 +122,50 @@ class RequestModel(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        labels = x[self.label_key(x)]
-        mask = valid_mask(x["n_items"], ops.shape(labels)[1])
-        return masked_mean_loss(self.task, labels, y_pred, mask)
+        keys = self.label_keys(x)
+        mask = valid_mask(x["n_items"], ops.shape(x[keys[0]])[1])
+        logits = list(y_pred.values()) if isinstance(y_pred, dict) else [y_pred]
+        losses = [
+            masked_mean_loss(task, x[key], logit, mask)
+            for task, key, logit in zip(self.tasks, keys, logits, strict=True)
+        ]
+        return sum(losses[1:], losses[0])
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
         return self.get_metrics_result()
 
-    def label_key(self, batch: Batch) -> str:
-        """The batch's key of the label trained on.
+    def label_keys(self, batch: Batch) -> list[str]:
+        """The batch's keys of the labels trained on.
 
         Raises:
-            TfmmError: The label is not in the batch, or not clear.
+            TfmmError: A label is not in the batch, or not clear.
         """
         found = sorted(key for key in batch if key.startswith("label_"))
-        wanted = found if self.label is None else [f"label_{self.label}"]
-        if len(wanted) != 1 or wanted[0] not in found:
+        if self.labels is None:
+            wanted = found
+        else:
+            wanted = [f"label_{label}" for label in self.labels]
+        clear = self.labels is not None or len(found) == 1
+        if not clear or any(key not in found for key in wanted):
             raise TfmmError(
-                "The label to train on is not in the batch or not clear. Received: "
-                f"label={self.label!r}, batch with {found or 'no labels'}. "
-                "Name a label of the batch with label=."
+                "The labels to train on are not in the batch or not clear. Received: "
+                f"labels={self.labels}, batch with {found or 'no labels'}. "
+                "Name labels of the batch with labels=."
             )
-        return wanted[0]
+        return wanted
 
     def build(self, input_shape: Any = None) -> None:
         self.built = True
 
     def build_from_config(self, config: Any) -> None:
         """Nothing to do: the constructor builds everything."""
+
+
+def _task(loss: keras.losses.Loss | None, metric: str) -> Any:
+    metrics = [keras.metrics.AUC(from_logits=True, name=metric)]
+    return ranking_task(metrics) if loss is None else PlainTask(loss, metrics)
 
 
 def check_batch(batch: Batch, needed: tuple[str, ...], model: str) -> None:

@@ -90,4 +90,8 @@ def example_batch(spec: RequestSpec) -> dict[str, np.ndarray]:
         batch[feature.tensor] = value.astype(dtype)
     for label in spec.labels:
         batch[f"label_{label}"] = pair.astype(np.float32)
+    if spec.position:
+        batch["position"] = pair
+    if spec.base_score:
+        batch["base_score"] = np.full([1, 1], 0.5, np.float32)
     return batch

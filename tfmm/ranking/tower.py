@@ -8,7 +8,7 @@ from keras import ops
 
 
 class Tower(keras.layers.Layer):
-    """MLP from request inputs and candidate inputs to one linear logit per candidate.
+    """MLP from request inputs and candidate inputs to linear logits per candidate.
 
     The first layer is `W_r r + W_c c + b`: the part of the request (user, context,
     history) is multiplied once and added to every candidate's.
@@ -16,20 +16,25 @@ class Tower(keras.layers.Layer):
     Args:
         hidden: Units of the hidden layers.
         activation: Their activation. Defaults to `"relu"`.
+        heads: int. Logits per candidate. Defaults to 1.
 
     Input shape:
         request float `[B, r]`, candidates float `[B, N, c]`.
 
     Output shape:
-        float32 logits `[B, N]`.
+        float32 logits `[B, N, heads]`.
 
     Example:
-        >>> Tower((8, 4))(ops.ones((2, 3)), ops.ones((2, 5, 7))).shape == (2, 5)
+        >>> Tower((8, 4))(ops.ones((2, 3)), ops.ones((2, 5, 7))).shape == (2, 5, 1)
         True
     """
 
     def __init__(
-        self, hidden: Sequence[int], activation: str = "relu", **kwargs: Any
+        self,
+        hidden: Sequence[int],
+        activation: str = "relu",
+        heads: int = 1,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         policy = self.dtype_policy
@@ -40,7 +45,7 @@ class Tower(keras.layers.Layer):
         self.dense_layers = [
             keras.layers.Dense(units, activation, dtype=policy) for units in rest
         ]
-        self.logit_layer = keras.layers.Dense(1, dtype=policy)
+        self.logit_layer = keras.layers.Dense(heads, dtype=policy)
 
     def build(self, request_shape: Any, candidates_shape: Any) -> None:
         self.request_layer.build(request_shape)
@@ -56,4 +61,4 @@ class Tower(keras.layers.Layer):
         hidden = self.activation(hidden)
         for layer in self.dense_layers:
             hidden = layer(hidden)
-        return ops.cast(ops.squeeze(self.logit_layer(hidden), -1), "float32")
+        return ops.cast(self.logit_layer(hidden), "float32")

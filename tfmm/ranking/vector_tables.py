@@ -1,4 +1,4 @@
-"""A model's frozen vector tables: their shapes, filling and reading."""
+"""A model's frozen vector tables: their shapes and how they are filled."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -8,8 +8,6 @@ import numpy as np
 
 from tfmm.errors import TfmmError
 from tfmm.layers.frozen_vectors import FrozenVectors
-from tfmm.layers.masks import keep_valid, pair_mask
-from tfmm.layers.similarity import cosine_similarity
 
 
 @dataclass(frozen=True)
@@ -86,33 +84,3 @@ def fill_vectors(layers: Mapping[str, FrozenVectors], catalog: Any) -> None:
             np.pad(table.inverse_norm, (0, missing)),
             np.pad(table.present, (0, missing)),
         )
-
-
-def read_modality(
-    vectors: FrozenVectors, history: Any, history_mask: Any, items: Any, item_mask: Any
-) -> dict[str, Any]:
-    """Everything that interests need of one modality, gathered once per request.
-
-    Args:
-        vectors: The modality's table.
-        history: int32 catalog rows `[B, L]`, 0 outside the mask.
-        history_mask: bool `[B, L]`.
-        items: int32 catalog rows `[B, N]`, 0 outside the mask.
-        item_mask: bool `[B, N]`.
-
-    Returns:
-        dict of `history` and `items` (`VectorRows`), `present` bool `[B, N]`,
-        `similarity` float32 `[B, N, L]` and `mask` bool `[B, N, L]`, true where both
-        sides are valid and have a vector.
-    """
-    past, shown = vectors(history), vectors(items)
-    present = keep_valid(shown.present, item_mask)
-    return {
-        "history": past,
-        "items": shown,
-        "present": present,
-        "similarity": cosine_similarity(
-            shown.codes, past.codes, shown.inverse_norm, past.inverse_norm
-        ),
-        "mask": pair_mask(keep_valid(past.present, history_mask), present),
-    }
