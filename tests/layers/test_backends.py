@@ -21,6 +21,9 @@ attention.set_weights(
 embedding = layers.Embedding(7, 3)
 embedding.build()
 embedding.set_weights([rng.normal(size=[7, 3]).astype("float32")])
+edges = (np.arange(-11, 12) / 10).astype("float32")
+edges = np.concatenate([edges, *[
+    np.nextafter(edges[edges != 0], np.float32(side)) for side in (-9, 9)]])
 def filled(layer, *shapes):
     layer.build(*shapes)
     layer.set_weights(
@@ -29,6 +32,10 @@ def filled(layer, *shapes):
 results = [
     similarity,
     layers.SimTier(10, "log1p")(similarity, pairs),
+    *[
+        layers.sim_tier(edges, np.ones(len(edges), bool), form=form)
+        for form in ("paper", "muse")
+    ],
     attention(*vectors, mask),
     embedding(np.array([[0, 5], [6, 5]])),
     layers.masked_mean(vectors[1], mask),

@@ -15,7 +15,7 @@ from tfmm.layers.similarity import (
     cosine_similarity,
     inverse_norms,
 )
-from tfmm.layers.simtier import SimTier, sim_tier, tier_of
+from tfmm.layers.simtier import SimTier, sim_tier, slot_of, tier_of
 from tfmm.layers.target_attention import (
     TargetAttention,
     interaction_hidden,
@@ -45,6 +45,7 @@ __all__ = [
     "same_category",
     "semantic_scores",
     "sim_tier",
+    "slot_of",
     "tier_of",
     "unit_vectors",
     "valid_mask",

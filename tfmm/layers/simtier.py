@@ -1,5 +1,6 @@
 """SimTier: a histogram of the similarities between a candidate and the history."""
 
+import math
 from typing import Any
 
 import keras
@@ -8,6 +9,7 @@ from keras import ops
 from tfmm.errors import TfmmError
 
 SCALINGS = ("counts", "log1p", "log1p_weighted")
+FORMS = ("paper", "muse")
 
 
 def tier_of(similarity: Any, tiers: int) -> Any:
@@ -33,26 +35,72 @@ def tier_of(similarity: Any, tiers: int) -> Any:
     return ops.cast(ops.clip(tier, 0, tiers - 1), "int32")
 
 
-def sim_tier(similarity: Any, mask: Any, tiers: int = 20) -> Any:
+def slot_of(similarity: Any, tiers: int) -> Any:
+    """MUSE's slot of each similarity: `clip(ceil(s N / 2) + N / 2, 0, N + 1)`.
+
+    The N equal tiers are slots 1 to N. Slot 0 holds s = -1 alone and slot N + 1 what
+    rounding put above 1.
+
+    Args:
+        similarity: float tensor of any shape.
+        tiers: int. N, even.
+
+    Returns:
+        int32 tensor of the same shape.
+
+    Example:
+        >>> ops.convert_to_numpy(slot_of([-1.0, 0.0, 1.0, 1.001], 20)).tolist()
+        [0, 10, 20, 21]
+    """
+    similarity = ops.convert_to_tensor(similarity)
+    # Not s / 0.1: XLA divides by a constant with another rounding.
+    slot = ops.ceil(similarity * (tiers / 2)) + tiers / 2
+    return ops.cast(ops.clip(slot, 0, tiers + 1), "int32")
+
+
+def sim_tier(similarity: Any, mask: Any, tiers: int = 20, form: str = "paper") -> Any:
     """Counts of the valid similarities per tier (Algorithm 1, arXiv 2407.19467).
 
     Args:
         similarity: float tensor `[..., L]`.
         mask: bool tensor `[..., L]`.
         tiers: int. N. Defaults to 20.
+        form: `"paper"` for the N tiers of `tier_of`, `"muse"` for the N + 2 slots of
+            `slot_of`. Defaults to `"paper"`.
 
     Returns:
-        float32 tensor `[..., N]`; its sum is the number of valid positions.
+        float32 tensor `[..., N]` or `[..., N + 2]`; its sum is the number of valid
+        positions.
 
     Example:
         >>> counts = sim_tier([[-1.0, 0.9, 0.95]], [[True, True, False]], tiers=2)
         >>> ops.convert_to_numpy(counts).tolist()
         [[1.0, 1.0]]
     """
-    tier = ops.where(ops.convert_to_tensor(mask), tier_of(similarity, tiers), tiers)
-    # The extra class collects what is masked; one_hot of -1 differs by backend.
-    slots = ops.one_hot(tier, tiers + 1, dtype="float32")
-    return ops.sum(slots, axis=-2)[..., :tiers]
+    muse = form == "muse"
+    size = tiers + 2 if muse else tiers
+    slots = (slot_of if muse else tier_of)(similarity, tiers)
+    # Out of range, what is masked is not counted.
+    return _count(ops.where(ops.convert_to_tensor(mask), slots, size), size)
+
+
+def _count(slots: Any, size: int) -> Any:
+    """How often each of `0 .. size - 1` is in a row, without a `[..., L, size]`."""
+    if keras.backend.backend() != "tensorflow":
+        counts = [
+            ops.sum(ops.cast(ops.equal(slots, slot), "float32"), axis=-1)
+            for slot in range(size)
+        ]
+        return ops.stack(counts, axis=-1)
+    import tensorflow as tf
+
+    *outer, length = ops.shape(slots)
+    counts = tf.raw_ops.DenseBincount(
+        input=tf.reshape(slots, (math.prod(outer), length)),
+        size=size,
+        weights=tf.zeros((0,), tf.float32),
+    )
+    return tf.reshape(counts, (*outer, size))
 
 
 @keras.saving.register_keras_serializable(package="tfmm")
@@ -65,15 +113,17 @@ class SimTier(keras.layers.Layer):
         tiers: int. Number of tiers N over [-1, 1]. Defaults to 20 (width 0.1).
         scaling: `"counts"` as in the paper, `"log1p"` for log(1 + count), or
             `"log1p_weighted"` for log(1 + count) times a learned weight per tier.
+        form: `"paper"`, or `"muse"` for the N + 2 slots of MUSE's code, whose learned
+            weights start uniform in [0, 1) instead of at 1. Defaults to `"paper"`.
 
     Input shape:
         similarity float `[..., L]`, mask bool `[..., L]`.
 
     Output shape:
-        float32 `[..., N]`.
+        float32 `[..., N]`, or `[..., N + 2]` in MUSE's form.
 
     Reference:
-        Algorithm 1 of arXiv 2407.19467.
+        Algorithm 1 of arXiv 2407.19467; alimama-tech/MUSE.
 
     Example:
         >>> similarity = ops.array([[0.9, 0.8, -0.9]])
@@ -82,7 +132,13 @@ class SimTier(keras.layers.Layer):
         [[1.0, 0.0, 0.0, 2.0]]
     """
 
-    def __init__(self, tiers: int = 20, scaling: str = "counts", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        tiers: int = 20,
+        scaling: str = "counts",
+        form: str = "paper",
+        **kwargs: Any,
+    ) -> None:
         kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
         if tiers < 1:
@@ -95,18 +151,36 @@ class SimTier(keras.layers.Layer):
                 f"SimTier does not know this scaling. Received: scaling={scaling!r}. "
                 f"Choose one of {', '.join(SCALINGS)}."
             )
+        if form not in FORMS:
+            raise TfmmError(
+                f"SimTier does not know this form. Received: form={form!r}. "
+                f"Choose one of {', '.join(FORMS)}."
+            )
+        if form == "muse" and tiers % 2:
+            raise TfmmError(
+                "MUSE's slots need an even number of tiers. Received: "
+                f"tiers={tiers}. Give an even number, for example 20."
+            )
         self.tiers = tiers
         self.scaling = scaling
+        self.form = form
+        self.slots = tiers + 2 if form == "muse" else tiers
 
     def build(self, similarity_shape: Any = None, mask_shape: Any = None) -> None:
         if self.scaling == "log1p_weighted":
+            first: Any = "ones"
+            if self.form == "muse":
+                first = keras.initializers.RandomUniform(0.0, 1.0)
             self.tier_weights = self.add_weight(
-                shape=(self.tiers,), initializer="ones", name="tier_weights"
+                shape=(self.slots,),
+                initializer=first,
+                autocast=False,
+                name="tier_weights",
             )
         self.built = True
 
     def call(self, similarity: Any, mask: Any) -> Any:
-        counts = sim_tier(ops.stop_gradient(similarity), mask, self.tiers)
+        counts = sim_tier(ops.stop_gradient(similarity), mask, self.tiers, self.form)
         if self.scaling == "counts":
             return counts
         logs = ops.log1p(counts)
@@ -115,8 +189,12 @@ class SimTier(keras.layers.Layer):
     def compute_output_shape(
         self, similarity_shape: tuple[int | None, ...], mask_shape: Any = None
     ) -> tuple[int | None, ...]:
-        return (*similarity_shape[:-1], self.tiers)
+        return (*similarity_shape[:-1], self.slots)
 
     def get_config(self) -> dict[str, Any]:
-        config = {**super().get_config(), "tiers": self.tiers}
-        return {**config, "scaling": self.scaling}
+        return {
+            **super().get_config(),
+            "tiers": self.tiers,
+            "scaling": self.scaling,
+            "form": self.form,
+        }
