@@ -79,3 +79,10 @@ def test_functional_model_saves_and_loads(tmp_path):
 def test_bad_arguments(arguments):
     with pytest.raises(TfmmError, match="Received"):
         TargetAttention(**arguments)
+
+
+def test_frozen_from_the_start():
+    attention = TargetAttention(trainable=False)
+    attention(np.ones([1, 4]), np.ones([1, 3, 4]), np.ones([1, 3], bool))
+    assert attention.variables
+    assert not any(weight.trainable for weight in attention.variables)

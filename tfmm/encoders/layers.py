@@ -5,9 +5,11 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfmm.layers.base import Layer
+
 
 @keras.saving.register_keras_serializable(package="tfmm")
-class TokenFeatures(keras.layers.Layer):
+class TokenFeatures(Layer):
     """Token ids to the named inputs that keras-hub's text backbones take.
 
     Args:
@@ -51,7 +53,7 @@ class TokenFeatures(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="tfmm")
-class MaskedMean(keras.layers.Layer):
+class MaskedMean(Layer):
     """Mean over the positions whose mask is 1; zeros where there is none.
 
     Input shape:
@@ -73,7 +75,7 @@ class MaskedMean(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="tfmm")
-class AbsentVector(keras.layers.Layer):
+class AbsentVector(Layer):
     """A learned vector in the rows that have none of their own.
 
     Input shape:
@@ -102,7 +104,7 @@ class AbsentVector(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="tfmm")
-class UnitVector(keras.layers.Layer):
+class UnitVector(Layer):
     """Division by the length, whatever the numbers' size; zeros stay zeros.
 
     Numbers are divided by the largest first, so that no square overflows or vanishes,

@@ -6,11 +6,12 @@ import keras
 from keras import ops
 
 from tfmm.errors import TfmmError
+from tfmm.layers.base import Layer
 from tfmm.layers.gather import gather_rows
 
 
 @keras.saving.register_keras_serializable(package="tfmm")
-class Embedding(keras.layers.Layer):
+class Embedding(Layer):
     """Looks up rows of a trainable table; code 0 (missing, padding) is always zeros.
 
     Unlike `keras.layers.Embedding` it gathers from the variable itself, so a step's

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from tfmm.errors import TfmmError
+from tfmm.layers.base import Layer
 from tfmm.layers.gather import gather_rows
 
 
@@ -42,7 +43,7 @@ def unit_vectors(rows: VectorRows) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="tfmm")
-class FrozenVectors(keras.layers.Layer):
+class FrozenVectors(Layer):
     """One modality's vectors as non-trainable variables, read by catalog row.
 
     The variables travel in the `.keras` file and in exports as variables, never as

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from tfmm.errors import TfmmError
+from tfmm.layers.base import Layer
 from tfmm.layers.similarity import cosine_similarity
 
 SEARCHES = ("cosine", "category")
@@ -109,7 +110,7 @@ def _check_k(k: int) -> None:
 
 
 @keras.saving.register_keras_serializable(package="tfmm")
-class HistorySearch(keras.layers.Layer):
+class HistorySearch(Layer):
     """Finds the k behaviours of a long history to model for each candidate.
 
     A shell over `most_similar` and `same_category`; where the cosines are at hand,

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from tfmm.errors import TfmmError
+from tfmm.layers.base import Layer
 from tfmm.layers.target_attention import masked_weights
 
 FORMS = ("paper", "muse")
@@ -82,7 +83,7 @@ def dot_scores(candidates: Any, history: Any, query: Any, key: Any) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="tfmm")
-class SemanticTargetAttention(keras.layers.Layer):
+class SemanticTargetAttention(Layer):
     """SA-TA: each candidate's weighted sum of the history, led by cosines.
 
     `u = softmax(alpha)^T (E W_v)` with alpha of `semantic_scores`. Frozen vectors say

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfmm.layers.base import Layer
 from tfmm.layers.masks import pair_mask
 
 
@@ -65,7 +66,7 @@ def cosine_similarity(
 
 
 @keras.saving.register_keras_serializable(package="tfmm")
-class HistorySimilarity(keras.layers.Layer):
+class HistorySimilarity(Layer):
     """Cosines of candidates with history and the pairs for which they mean something.
 
     A shell over `cosine_similarity` and `pair_mask`; it always computes in float32.

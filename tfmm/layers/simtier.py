@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from tfmm.errors import TfmmError
+from tfmm.layers.base import Layer
 
 SCALINGS = ("counts", "log1p", "log1p_weighted")
 FORMS = ("paper", "muse")
@@ -104,7 +105,7 @@ def _count(slots: Any, size: int) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="tfmm")
-class SimTier(keras.layers.Layer):
+class SimTier(Layer):
     """Turns the similarities of a candidate with a history into N tier counts.
 
     No gradient flows through the counts and, unless weighted, nothing is learned.

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from tfmm.errors import TfmmError
+from tfmm.layers.base import Layer
 
 NORMALIZATIONS = ("softmax", "sigmoid")
 
@@ -75,7 +76,7 @@ def masked_weights(scores: Any, mask: Any, normalization: str) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="tfmm")
-class TargetAttention(keras.layers.Layer):
+class TargetAttention(Layer):
     """DIN: each candidate's own weighted sum of the history.
 
     The weights come from a small network on `[q, h, q - h, q * h]`, whose first layer
@@ -150,7 +151,7 @@ class TargetAttention(keras.layers.Layer):
             shape=shape[1:], initializer="zeros", name="hidden_bias"
         )
         self.dense_layers = [
-            keras.layers.Dense(units, dtype=self.dtype_policy)
+            keras.layers.Dense(units, dtype=self.dtype_policy, trainable=self.trainable)
             for units in (*self.hidden[1:], 1)
         ]
         for width, layer in zip(self.hidden, self.dense_layers, strict=True):

@@ -7,12 +7,13 @@ import numpy as np
 from keras import ops
 
 from tfmm.errors import TfmmError
+from tfmm.layers.base import Layer
 
 PAPER_SIZE = 196_800
 
 
 @keras.saving.register_keras_serializable("tfmm")
-class MemoryBank(keras.layers.Layer):
+class MemoryBank(Layer):
     """Item keys of past steps, as many negatives as memory allows.
 
     A ring buffer of any size: neither need the batch divide it, nor be smaller. The

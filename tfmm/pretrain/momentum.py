@@ -8,12 +8,13 @@ import keras
 from keras import ops
 
 from tfmm.errors import TfmmError
+from tfmm.layers.base import Layer
 
 Momentum = float | Callable[[Any], Any]
 
 
 @keras.saving.register_keras_serializable("tfmm")
-class MomentumTower(keras.layers.Layer):
+class MomentumTower(Layer):
     """An exponential moving average of a tower: `copy = m * copy + (1 - m) * tower`.
 
     Keys of the bank stem from many steps; a tower that moves slowly keeps them

@@ -7,10 +7,11 @@ import keras
 from keras import ops
 
 from tfmm.errors import TfmmError
+from tfmm.layers.base import Layer
 
 
 @keras.saving.register_keras_serializable("tfmm")
-class Temperature(keras.layers.Layer):
+class Temperature(Layer):
     """A learnable tau that stays within bounds.
 
     The weight is `log(tau / initial)`, so that weight decay draws tau to where it

@@ -5,8 +5,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfmm.layers.base import Layer
 
-class CrossTower(keras.layers.Layer):
+
+class CrossTower(Layer):
     """Explicit feature crosses (DCN v2): `x_{l+1} = x_0 * (W x_l + b) + x_l`.
 
     The cross layers are `keras_rs.layers.FeatureCross`, low-rank where a projection is

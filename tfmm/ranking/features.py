@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
+from tfmm.layers.base import Layer
 from tfmm.layers.embedding import Embedding
 from tfmm.records.spec import Feature
 
@@ -41,7 +41,7 @@ def standardise(numbers: Any, features: Sequence[Feature]) -> Any:
     return ops.clip(ops.where(ops.isnan(inputs), 0.0, inputs), -LIMIT, LIMIT)
 
 
-class FeatureInputs(keras.layers.Layer):
+class FeatureInputs(Layer):
     """Embeds the categorical features of a batch, standardises the numeric ones.
 
     Args:

@@ -7,12 +7,13 @@ import numpy as np
 from keras import ops
 
 from tfmm.errors import TfmmError
+from tfmm.layers.base import Layer
 from tfmm.layers.embedding import Embedding
 from tfmm.layers.gather import gather_rows
 
 
 @keras.saving.register_keras_serializable(package="tfmm")
-class ItemTables(keras.layers.Layer):
+class ItemTables(Layer):
     """Item embeddings: the ID's and those of its categorical features, side by side.
 
     The tables by catalog row (embedding row, feature codes, numbers) are non-trainable

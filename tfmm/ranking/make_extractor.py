@@ -7,11 +7,12 @@ import keras
 from keras import ops
 
 from tfmm.errors import TfmmError
+from tfmm.layers.base import Layer
 from tfmm.layers.target_attention import TargetAttention
 
 
 @keras.saving.register_keras_serializable(package="tfmm")
-class MakeExtractor(keras.layers.Layer):
+class MakeExtractor(Layer):
     """Frozen vectors to v_MAKE, the MLP's intermediate outputs and the logit.
 
     `v_MAKE = DIN({v_i}, v_c)` (eq. 3), one DIN per modality, concatenated;
@@ -70,17 +71,18 @@ class MakeExtractor(keras.layers.Layer):
         self.attention_hidden = tuple(attention_hidden)
         self.activation = activation
         self.normalization = normalization
-        policy = self.dtype_policy
+        inner: dict[str, Any] = {
+            "dtype": self.dtype_policy,
+            "trainable": self.trainable,
+        }
         self.attentions = {
-            name: TargetAttention(
-                attention_hidden, activation, normalization, dtype=policy
-            )
+            name: TargetAttention(attention_hidden, activation, normalization, **inner)
             for name in self.dimensions
         }
         self.dense_layers = [
-            keras.layers.Dense(units, activation, dtype=policy) for units in hidden
+            keras.layers.Dense(units, activation, **inner) for units in hidden
         ]
-        self.logit_layer = keras.layers.Dense(1, dtype=policy)
+        self.logit_layer = keras.layers.Dense(1, **inner)
         self.build()
 
     def build(

@@ -6,10 +6,11 @@ from typing import Any
 import keras
 
 from tfmm.errors import TfmmError
+from tfmm.layers.base import Layer
 
 
 @keras.saving.register_keras_serializable(package="tfmm")
-class PlainTask(keras.layers.Layer):
+class PlainTask(Layer):
     """A Keras loss and metrics on logits, called as `tfrs.tasks.Ranking` is.
 
     Args:

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfmm.layers.base import Layer
 from tfmm.layers.embedding import Embedding
 from tfmm.layers.masks import keep_valid
 
@@ -12,7 +13,7 @@ MOST = 100
 
 
 @keras.saving.register_keras_serializable(package="tfmm")
-class PositionInput(keras.layers.Layer):
+class PositionInput(Layer):
     """Embeds the place of every candidate in training; otherwise the first place.
 
     What was shown high was clicked more often for that alone. A model that sees the

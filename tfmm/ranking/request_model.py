@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from tfmm.errors import TfmmError
+from tfmm.layers.base import Keras3Only
 from tfmm.layers.masks import keep_valid, valid_mask
 from tfmm.ranking.optimizers import ranking_optimizer
 from tfmm.ranking.plain_task import PlainTask
@@ -60,7 +61,7 @@ def _sum_of_replicas(value: Any) -> Any:
     return replica.all_reduce(tf.distribute.ReduceOp.SUM, value)
 
 
-class RequestModel(keras.Model):
+class RequestModel(Keras3Only, keras.Model):
     """A Keras model from request batches (dicts, labels included) to logits `[B, N]`.
 
     `fit`, `evaluate` and `predict` take a data set of such dicts and nothing else.

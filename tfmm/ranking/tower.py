@@ -6,8 +6,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfmm.layers.base import Layer
 
-class Tower(keras.layers.Layer):
+
+class Tower(Layer):
     """MLP from request inputs and candidate inputs to linear logits per candidate.
 
     The first layer is `W_r r + W_c c + b`: the part of the request (user, context,

@@ -5,10 +5,11 @@ from typing import Any
 
 import keras
 
+from tfmm.layers.base import Layer
 from tfmm.ranking.views import Views
 
 
-class Interest(keras.layers.Layer):
+class Interest(Layer):
     """A layer from a ranker's views of a batch to inputs per candidate.
 
     A subclass makes its parts in `__init__`, or in `connect` where they depend on the
