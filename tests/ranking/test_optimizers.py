@@ -121,10 +121,9 @@ def test_configuration_survives(kind):
 @pytest.mark.parametrize(
     "option",
     [
-        {"weight_decay": 0.01},
-        {"global_clipnorm": 1.0},
         {"gradient_accumulation_steps": 2},
         {"use_ema": True},
+        {"loss_scale_factor": 8.0},
     ],
 )
 @pytest.mark.parametrize("kind", [LazyAdam, SparseAdagrad])

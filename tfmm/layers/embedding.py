@@ -59,6 +59,7 @@ class Embedding(Layer):
             autocast=False,
             name="table",
         )
+        self.table.tfmm_table = True  # How optimizers tell it from dense weights.
         self.built = True
 
     def call(self, ids: Any) -> Any:

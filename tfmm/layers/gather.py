@@ -31,7 +31,7 @@ def gather_rows(table: Any, ids: Any) -> Any:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        return tf.gather(value, ids)
+        return tf.gather(_of_this_replica(value), ids)
     return ops.take(value, ops.convert_to_tensor(ids), axis=0)
 
 
@@ -57,3 +57,15 @@ def gather_positions(values: Any, positions: Any) -> Any:
 
         return tf.gather(values, positions, batch_dims=len(values.shape) - 1)
     return ops.take_along_axis(values, positions, axis=-1)
+
+
+def _of_this_replica(variable: Any) -> Any:
+    """The replica's own copy of a mirrored variable: `tf.gather` reads all of that."""
+    import tensorflow as tf
+
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return variable
+    copies = replica.strategy.experimental_local_results(variable)
+    number = replica.replica_id_in_sync_group
+    return copies[number] if isinstance(number, int) else variable

@@ -10,10 +10,16 @@ from tfmm.ranking.interests import (
     SimTierInterest,
     VectorInterest,
 )
+from tfmm.ranking.loss_scale import RowLossScale
 from tfmm.ranking.make import MAKE
 from tfmm.ranking.make_extractor import MakeExtractor
 from tfmm.ranking.model import RankingModel
-from tfmm.ranking.optimizers import LazyAdam, SparseAdagrad, ranking_optimizer
+from tfmm.ranking.optimizers import (
+    AdamAdagrad,
+    LazyAdam,
+    SparseAdagrad,
+    ranking_optimizer,
+)
 from tfmm.ranking.plain_task import PlainTask
 from tfmm.ranking.request_model import RequestModel, masked_mean_loss
 from tfmm.ranking.shapes import RankerShapes
@@ -22,6 +28,7 @@ from tfmm.ranking.views import Views
 
 __all__ = [
     "MAKE",
+    "AdamAdagrad",
     "DinInterest",
     "HistorySearchInterest",
     "Interest",
@@ -32,6 +39,7 @@ __all__ = [
     "RankerShapes",
     "RankingModel",
     "RequestModel",
+    "RowLossScale",
     "SemanticAttentionInterest",
     "SimScoreInterest",
     "SimTierInterest",

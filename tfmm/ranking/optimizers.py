@@ -1,69 +1,15 @@
 """Row-wise Adam and Adagrad: correct for repeated ids, cost by batch, not by table."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+from keras import ops
 
-from tfmm.ranking.row_updates import (
-    is_sparse,
-    raw_variable,
-    refuse_densifying,
-    sum_repeated,
-    summed_over_replicas,
-)
-
-
-class RowWise:
-    """What row-wise optimizers share, to be mixed into a Keras optimizer.
-
-    A subclass says in `update_rows` how the rows of a batch move; dense gradients go to
-    the Keras optimizer as they are.
-    """
-
-    default_name: str
-
-    def __init__(self, learning_rate: Any = 0.001, **kwargs: Any) -> None:
-        refuse_densifying(type(self).__name__, kwargs)
-        kwargs.setdefault("name", self.default_name)
-        super().__init__(  # type: ignore[call-arg]
-            learning_rate=learning_rate, **kwargs
-        )
-
-    def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
-        # Before Keras clips: the norm of unsummed parts is another norm.
-        return super().apply(  # type: ignore[misc]
-            [sum_repeated(g) for g in grads], trainable_variables
-        )
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        if not is_sparse(gradient):
-            super().update_step(  # type: ignore[misc]
-                gradient, variable, learning_rate
-            )
-            return
-        import tensorflow as tf
-
-        gradient = summed_over_replicas(gradient)
-        index = self._get_variable_index(variable)  # type: ignore[attr-defined]
-        table = raw_variable(variable)
-        rows = tf.cast(gradient.values, table.dtype)
-        rate = tf.cast(learning_rate, table.dtype)
-        change = self.update_rows(index, gradient.indices, rows, rate)
-        table.scatter_sub(tf.IndexedSlices(change, gradient.indices))
-
-    def update_rows(self, index: int, ids: Any, rows: Any, rate: Any) -> Any:
-        """Moves the slots of the batch's rows.
-
-        Args:
-            index: Which variable, as Keras numbers the slots.
-            ids: int `[n]`, distinct row numbers.
-            rows: float `[n, d]`, the rows' summed gradients.
-            rate: float scalar.
-
-        Returns:
-            float `[n, d]`, what to subtract from the variable's rows.
-        """
-        raise NotImplementedError
+from tfmm.errors import TfmmError
+from tfmm.ranking.rates import EMBEDDINGS, is_table
+from tfmm.ranking.row_updates import adagrad_rows, adam_rows
+from tfmm.ranking.row_wise import RowWise
 
 
 @keras.saving.register_keras_serializable(package="tfmm")
@@ -72,38 +18,36 @@ class LazyAdam(RowWise, keras.optimizers.Adam):
 
     For a sparse gradient the parts of a repeated id are summed, the moments of the
     rows in the batch move as in Adam, and all other rows and moments stay as they are;
-    the bias correction counts global steps. Dense weights get ordinary Adam. When every
-    row is in the batch it equals Adam. On backends without sparse gradients it is Adam.
+    the bias correction counts global steps (`torch.optim.SparseAdam` does the same).
+    Dense weights get ordinary Adam, with `weight_decay` AdamW. When every row is in the
+    batch it equals Adam. On backends without sparse gradients it is Adam.
 
     Args:
         learning_rate: float or schedule. Defaults to 0.001.
-        **kwargs: As of `keras.optimizers.Adam`.
+        rates: From `"embeddings"` or a layer's name to a multiple of the rate.
+        **kwargs: As of `keras.optimizers.Adam`; `weight_decay` spares the tables.
 
     Raises:
-        TfmmError: An option that would make the updates dense (`weight_decay`,
-            `global_clipnorm`, `gradient_accumulation_steps`, `use_ema`, `amsgrad`).
+        TfmmError: Wrong `rates`, or an option that would make the updates dense
+            (`gradient_accumulation_steps`, `use_ema`, `amsgrad`, `loss_scale_factor`).
 
     Example:
-        >>> LazyAdam(learning_rate=0.01, clipnorm=1.0).name
+        >>> LazyAdam(2e-4, rates={"embeddings": 10.0}, weight_decay=0.01).name
         'lazy_adam'
     """
 
     default_name = "lazy_adam"
 
-    def update_rows(self, index: int, ids: Any, rows: Any, rate: Any) -> Any:
+    def row_slots(self, index: int) -> list[Any]:
+        return [self._momentums[index], self._velocities[index]]
+
+    def update_rows(self, slots: list[Any], ids: Any, rows: Any, rate: Any) -> Any:
         import tensorflow as tf
 
-        mean = raw_variable(self._momentums[index])
-        square = raw_variable(self._velocities[index])
         step = tf.cast(self.iterations + 1, rows.dtype)
         rate *= tf.sqrt(1 - tf.pow(self.beta_2, step)) / (1 - tf.pow(self.beta_1, step))
-        mean_rows = mean.sparse_read(ids)
-        mean_rows += (rows - mean_rows) * (1 - self.beta_1)
-        square_rows = square.sparse_read(ids)
-        square_rows += (tf.square(rows) - square_rows) * (1 - self.beta_2)
-        mean.scatter_update(tf.IndexedSlices(mean_rows, ids))
-        square.scatter_update(tf.IndexedSlices(square_rows, ids))
-        return rate * mean_rows / (tf.sqrt(square_rows) + self.epsilon)
+        mean, square = adam_rows(slots, ids, rows, (self.beta_1, self.beta_2))
+        return rate * mean / (tf.sqrt(square) + self.epsilon)
 
 
 @keras.saving.register_keras_serializable(package="tfmm")
@@ -116,11 +60,12 @@ class SparseAdagrad(RowWise, keras.optimizers.Adagrad):
 
     Args:
         learning_rate: float or schedule. Defaults to 0.001.
-        **kwargs: As of `keras.optimizers.Adagrad`.
+        rates: From `"embeddings"` or a layer's name to a multiple of the rate.
+        **kwargs: As of `keras.optimizers.Adagrad`; `weight_decay` spares the tables.
 
     Raises:
-        TfmmError: An option that would make the updates dense (`weight_decay`,
-            `global_clipnorm`, `gradient_accumulation_steps`, `use_ema`).
+        TfmmError: Wrong `rates`, or an option that would make the updates dense
+            (`gradient_accumulation_steps`, `use_ema`, `loss_scale_factor`).
 
     Example:
         >>> SparseAdagrad(learning_rate=0.05).name
@@ -129,26 +74,145 @@ class SparseAdagrad(RowWise, keras.optimizers.Adagrad):
 
     default_name = "sparse_adagrad"
 
-    def update_rows(self, index: int, ids: Any, rows: Any, rate: Any) -> Any:
-        import tensorflow as tf
+    def row_slots(self, index: int) -> list[Any]:
+        return [self._accumulators[index]]
 
-        total = raw_variable(self._accumulators[index])
-        total_rows = total.sparse_read(ids) + tf.square(rows)
-        total.scatter_update(tf.IndexedSlices(total_rows, ids))
-        return rate * rows / tf.sqrt(total_rows + self.epsilon)
+    def update_rows(self, slots: list[Any], ids: Any, rows: Any, rate: Any) -> Any:
+        return adagrad_rows(slots[0], ids, rows, rate, self.epsilon)
 
 
-def ranking_optimizer(learning_rate: Any = 0.001) -> LazyAdam:
-    """The default of `RankingModel` and `MAKE`: lazy Adam for rows, Adam for the rest.
+@keras.saving.register_keras_serializable(package="tfmm")
+class AdamAdagrad(LazyAdam):
+    """Adam for dense weights, `SparseAdagrad`'s rule for embedding tables.
+
+    Adagrad's one slot halves the tables' optimizer memory, and rare ids keep their
+    large steps. Its rates are larger than Adam's: give tables a multiple. A sparse
+    gradient of anything else gets lazy Adam.
+
+    Args:
+        learning_rate: float or schedule, of the dense weights. Defaults to 0.001.
+        initial_accumulator_value: float, Adagrad's. Defaults to 0.1.
+        **kwargs: As of `LazyAdam`.
+
+    Raises:
+        TfmmError: As of `LazyAdam`.
+
+    Example:
+        >>> AdamAdagrad(1e-3, rates={"embeddings": 50.0}).name
+        'adam_adagrad'
+    """
+
+    default_name = "adam_adagrad"
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        initial_accumulator_value: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.initial_accumulator_value = initial_accumulator_value
+
+    def build(self, variables: Sequence[Any]) -> None:
+        """Creates an accumulator for each table, two moments for each other one."""
+        if self.built:
+            return
+        super().build(variables)
+        start = keras.initializers.Constant(self.initial_accumulator_value)
+        self._accumulators = [
+            self.add_variable_from_reference(variable, "accumulator", start)
+            if is_table(variable)
+            else None
+            for variable in variables
+        ]
+
+    def add_variable_from_reference(
+        self,
+        reference_variable: Any,
+        name: str | None = None,
+        initializer: Any = "zeros",
+    ) -> Any:
+        """A slot; none for the moments of a table."""
+        if name in ("momentum", "velocity") and is_table(reference_variable):
+            return None
+        return super().add_variable_from_reference(
+            reference_variable, name=name, initializer=initializer
+        )
+
+    def row_slots(self, index: int) -> list[Any]:
+        total = self._accumulators[index]
+        return super().row_slots(index) if total is None else [total]
+
+    def update_rows(self, slots: list[Any], ids: Any, rows: Any, rate: Any) -> Any:
+        if len(slots) > 1:
+            return super().update_rows(slots, ids, rows, rate)
+        return adagrad_rows(slots[0], ids, rows, rate, self.epsilon)
+
+    def update_dense(self, index: int, gradient: Any, variable: Any, rate: Any) -> None:
+        """Adam, or for a table (JAX; a regulariser) the whole table's Adagrad."""
+        total = self._accumulators[index]
+        if total is None:
+            super().update_dense(index, gradient, variable, rate)
+            return
+        gradient = ops.cast(gradient, variable.dtype)
+        step = ops.multiply(ops.cast(rate, variable.dtype), gradient)
+        self.assign_add(total, ops.square(gradient))
+        root = ops.sqrt(ops.add(total, self.epsilon))
+        self.assign_sub(variable, ops.divide(step, root))
+
+    def get_config(self) -> dict[str, Any]:
+        start = self.initial_accumulator_value
+        return {**super().get_config(), "initial_accumulator_value": start}
+
+
+_ROWS = {"adam": LazyAdam, "adagrad": AdamAdagrad}
+
+
+def ranking_optimizer(
+    learning_rate: Any = 0.001,
+    embedding_rate: float | None = None,
+    rows: str = "adam",
+    **options: Any,
+) -> LazyAdam:
+    """The default of `RankingModel` and `MAKE`: Adam that moves the batch's rows.
 
     Args:
         learning_rate: float or schedule. Defaults to 0.001.
+        embedding_rate: float, the tables' own rate; it follows `learning_rate` when a
+            callback changes that. Defaults to `learning_rate`.
+        rows: How tables learn: `"adam"` (`LazyAdam`) or `"adagrad"` (`AdamAdagrad`).
+        **options: As of `LazyAdam`: `weight_decay`, `clipnorm`, `rates`, ...
 
     Returns:
-        A new `LazyAdam`.
+        A new optimizer.
+
+    Raises:
+        TfmmError: An unknown rule for rows, or an `embedding_rate` beside a schedule.
 
     Example:
-        >>> ranking_optimizer(0.01).name
-        'lazy_adam'
+        The settings of MUSE (arXiv 2512.07216): AdamW for dense weights, lazy Adam at
+        ten times their rate for embeddings.
+
+        >>> optimizer = ranking_optimizer(2e-4, 2e-3, weight_decay=0.01)
+        >>> round(optimizer.rates["embeddings"], 6)
+        10.0
     """
-    return LazyAdam(learning_rate=learning_rate)
+    if rows not in _ROWS:
+        raise TfmmError(
+            f"Tables learn by one of {', '.join(_ROWS)}. Received: rows={rows!r}."
+        )
+    if embedding_rate is not None:
+        rates = dict(options.pop("rates", None) or {})
+        rates[EMBEDDINGS] = _multiple(learning_rate, embedding_rate)
+        options["rates"] = rates
+    return _ROWS[rows](learning_rate, **options)
+
+
+def _multiple(learning_rate: Any, embedding_rate: float) -> float:
+    if isinstance(learning_rate, int | float) and learning_rate > 0:
+        return embedding_rate / learning_rate
+    raise TfmmError(
+        "A rate for embeddings needs a plain number as the learning rate. Received: "
+        f"learning_rate={learning_rate!r}, embedding_rate={embedding_rate!r}. With a "
+        'schedule say how many times faster: rates={"embeddings": 10.0}.'
+    )

@@ -9,6 +9,7 @@ from keras import ops
 from tfmm.errors import TfmmError
 from tfmm.layers.base import Keras3Only
 from tfmm.layers.masks import keep_valid, valid_mask
+from tfmm.ranking.loss_scale import scaled_for
 from tfmm.ranking.optimizers import ranking_optimizer
 from tfmm.ranking.plain_task import PlainTask
 from tfmm.ranking.tfrs_tasks import ranking_task
@@ -108,7 +109,10 @@ class RequestModel(Keras3Only, keras.Model):
                     f"{name}={kwargs[name]!r}. Give `loss` to the model itself, or set "
                     "`model.tasks = [ranking_task(metrics)]`."
                 )
-        super().compile(optimizer=optimizer or ranking_optimizer(), **kwargs)
+        optimizer = optimizer or ranking_optimizer()
+        if kwargs.get("auto_scale_loss", True):
+            optimizer = scaled_for(self.dtype_policy.name, optimizer)
+        super().compile(optimizer=optimizer, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles a loaded model as it was; its optimizer continues where it was."""

@@ -8,11 +8,19 @@ import keras
 from tfmm.errors import TfmmError
 
 _DENSIFYING = {
-    "weight_decay": "decay would touch every row of every table in each step",
-    "global_clipnorm": "Keras makes every gradient dense to take the norm over all",
-    "gradient_accumulation_steps": "accumulators are as large as the tables",
+    "gradient_accumulation_steps": "accumulators are as large as the tables, and Keras "
+    "adds them up and clears them as a whole in each step",
     "use_ema": "averages would touch every row of every table in each step",
     "amsgrad": "the running maximum is defined over dense steps only",
+    "loss_scale_factor": "Keras cannot divide a sparse gradient by it",
+}
+_INSTEAD = {
+    "gradient_accumulation_steps": "Use a larger batch, or more steps of this one at a "
+    "lower rate.",
+    "use_ema": "Decay the learning rate to 0 instead, which averages as well: "
+    "keras.optimizers.schedules.CosineDecay.",
+    "amsgrad": "Leave it out.",
+    "loss_scale_factor": "Wrap the optimizer in tfmm.ranking.RowLossScale.",
 }
 
 
@@ -33,9 +41,7 @@ def refuse_densifying(optimizer: str, options: Mapping[str, Any]) -> None:
         if options.get(option):
             raise TfmmError(
                 f"{optimizer} cannot keep its updates sparse with `{option}`: {reason}."
-                f" Received: {option}={options[option]!r}. Use `clipnorm` or "
-                "`clipvalue`, or give the dense weights an optimizer of their own with "
-                "keras.optimizers.MultiOptimizer."
+                f" Received: {option}={options[option]!r}. {_INSTEAD[option]}"
             )
 
 
@@ -96,10 +102,64 @@ def summed_over_replicas(gradient: Any) -> Any:
     return sum_repeated(gradient) if several else gradient
 
 
-def raw_variable(variable: Any) -> Any:
-    """The backend's own variable.
+def slot_of(slot: Any, variable: Any) -> Any:
+    """The backend's variable of a slot, on the device of the variable updated.
 
     Args:
-        variable: A `keras.Variable` or a backend variable.
+        slot: A `keras.Variable` of the optimizer, mirrored or not.
+        variable: The `tf.Variable` that `update_step` gets.
     """
-    return variable.value if isinstance(variable, keras.Variable) else variable
+    import tensorflow as tf
+
+    copies = tf.distribute.get_strategy().experimental_local_results(slot.value)
+    same = [copy for copy in copies if copy.device == variable.device]
+    return (same or copies)[0]
+
+
+def adam_rows(
+    slots: list[Any], ids: Any, rows: Any, betas: tuple[float, float]
+) -> tuple[Any, Any]:
+    """Moves the two moments of some rows; all other rows of them stay.
+
+    Args:
+        slots: `tf.Variable`s `[V, d]`: mean and mean square.
+        ids: int `[n]`, distinct row numbers.
+        rows: float `[n, d]`, the rows' summed gradients.
+        betas: Adam's beta 1 and beta 2.
+
+    Returns:
+        float `[n, d]` twice, the moments' new rows.
+    """
+    return (
+        _moved(slots[0], ids, rows, 1 - betas[0]),
+        _moved(slots[1], ids, keras.ops.square(rows), 1 - betas[1]),
+    )
+
+
+def adagrad_rows(total: Any, ids: Any, rows: Any, rate: Any, epsilon: float) -> Any:
+    """Adds squares to some rows of an accumulator; all other rows of it stay.
+
+    Args:
+        total: `tf.Variable` `[V, d]`, the accumulator.
+        ids: int `[n]`, distinct row numbers.
+        rows: float `[n, d]`, the rows' summed gradients.
+        rate: float scalar.
+        epsilon: float, added under the root.
+
+    Returns:
+        float `[n, d]`, the step of Adagrad.
+    """
+    import tensorflow as tf
+
+    total_rows = total.sparse_read(ids) + tf.square(rows)
+    total.scatter_update(tf.IndexedSlices(total_rows, ids))
+    return rate * rows / tf.sqrt(total_rows + epsilon)
+
+
+def _moved(slot: Any, ids: Any, towards: Any, share: float) -> Any:
+    import tensorflow as tf
+
+    rows = slot.sparse_read(ids)
+    rows += (towards - rows) * share
+    slot.scatter_update(tf.IndexedSlices(rows, ids))
+    return rows

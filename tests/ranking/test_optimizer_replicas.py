@@ -1,0 +1,37 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPT = Path(__file__).with_name("optimizer_replicas.py")
+ROOT = SCRIPT.parents[2]
+
+
+def trained(devices, case):
+    """Logical devices must be set up before TensorFlow starts: in a process each."""
+    command = [sys.executable, str(SCRIPT), str(devices), json.dumps(case)]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.rpartition("RESULT")[2])[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("case", "tolerance"),
+    [
+        (["LazyAdam", "float32", {"rates": {"embeddings": 2.0}}], 1e-5),
+        (["SparseAdagrad", "float32", {"learning_rate": 0.1}], 1e-5),
+        (["AdamAdagrad", "float32", {"weight_decay": 0.1}], 1e-5),
+        (["LazyAdam", "mixed_float16", {}], 1e-2),
+    ],
+)
+def test_two_logical_devices_give_the_updates_of_one(case, tolerance):
+    one, two = trained(1, case), trained(2, case)
+    assert two["apart"] == 0.0
+    for ours, theirs in zip(one["weights"], two["weights"], strict=True):
+        np.testing.assert_allclose(theirs, ours, atol=tolerance)
