@@ -4,7 +4,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-from tfmm.pretrain.checkpoint_facts import made_for
+from tfmm.fitting.checkpoint_facts import made_for
 from tfmm.pretrain.momentum import Ramp
 from tfmm.pretrain.scl import SCL
 

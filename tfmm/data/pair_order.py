@@ -1,14 +1,14 @@
 """The order of pair records, and all that chance decides: functions of a seed."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import tensorflow as tf
+
+from tfmm.data.epochs import seed_of
 
 # What a random number is for; another seed for each.
 NEGATIVE, FILES, WINDOW, PICTURE, TITLE, AUGMENT, WORDS = range(7)
 NEGATIVE_PICTURE, NEGATIVE_TITLE = range(7, 9)
-_PURPOSES = 16
 _READ_BATCH = 4096
 
 
@@ -62,28 +62,3 @@ class PairOrder:
         found = tf.io.parse_example(records, {"source": source})["source"]
         wanted = tf.constant(list(self._sources), tf.int64)
         return records[tf.reduce_any(found[:, None] == wanted, axis=1)]
-
-
-def seed_of(seed: int, epoch: tf.Tensor, number: Any, purpose: int) -> tf.Tensor:
-    """int64 `[2]`: another one for each purpose, and place in an epoch."""
-    number = tf.cast(number, tf.int64)
-    first = tf.constant(_PURPOSES * seed + purpose, tf.int64)
-    return tf.stack([first, epoch * 2**32 + number])
-
-
-def epochs(start: int, step: int, advance: bool) -> tf.data.Dataset:
-    """(epoch, first step) of each iteration of the data set, in int64.
-
-    Args:
-        start: Number of the first iteration's epoch.
-        step: First step of the first iteration; later ones begin at 0.
-        advance: Whether each iteration is an epoch of its own; else all are epoch 0.
-    """
-    counter = tf.Variable(0, dtype=tf.int64, trainable=False)
-
-    def of_iteration(_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        number = counter.assign_add(1) - 1
-        epoch = start + number if advance else tf.zeros_like(number)
-        return epoch, tf.where(number == 0, tf.constant(step, tf.int64), 0)
-
-    return tf.data.Dataset.range(1).map(of_iteration)

@@ -8,9 +8,10 @@ from typing import Any
 import tensorflow as tf
 
 from tfmm.data import pair_order
+from tfmm.data.epochs import Epochs, seed_of
 from tfmm.data.item_batches import preprocess_parts
 from tfmm.data.item_media import MEDIA, ItemMedia
-from tfmm.data.pair_order import PairOrder, epochs, seed_of
+from tfmm.data.pair_order import PairOrder
 from tfmm.data.pair_records import Batch, pair_ids, parse_pairs
 from tfmm.records.sources import SEARCH
 
@@ -120,24 +121,27 @@ class Stream:
         """The data set whose next iteration starts with that step of that epoch."""
         size = self.batch_size
         length = self.count // size if self.drop_remainder else -(-self.count // size)
-        epoch, step = (epoch + step // length, step % length) if length else (epoch, 0)
 
-        def of_epoch(epoch: tf.Tensor, first: tf.Tensor) -> tf.data.Dataset:
+        def rest(epoch: tf.Tensor, first: tf.Tensor) -> tf.data.Dataset:
             records = self.order(epoch).skip(first * size)
             batches = records.batch(size, drop_remainder=self.drop_remainder)
             return batches.enumerate(first).map(lambda number, x: (number, epoch, x))
 
-        dataset = epochs(epoch, step, self.advance).flat_map(of_epoch)
-        dataset = dataset.map(self.batch, tf.data.AUTOTUNE, deterministic=True)
-        if not step:
-            dataset = dataset.apply(tf.data.experimental.assert_cardinality(length))
-        dataset = dataset.prefetch(tf.data.AUTOTUNE)
-        dataset.num_pairs, dataset.at = self.count, self.at
-        # What checkpoints compare, so that a fit goes on with the same batches only.
-        dataset.facts = {
+        def finish(dataset: tf.data.Dataset) -> tf.data.Dataset:
+            return dataset.map(self.batch, tf.data.AUTOTUNE, deterministic=True)
+
+        facts = {
             "batch_size": size,
             "seed": self.batch.seed,
             "augmented": self.batch.augment is not None,
             "masked": self.batch.mask is not None,
         }
-        return dataset
+        return Epochs(
+            rest,
+            length,
+            self.advance,
+            finish,
+            ahead=tf.data.AUTOTUNE,
+            facts=facts,
+            attributes={"num_pairs": self.count},
+        ).at(epoch, step)

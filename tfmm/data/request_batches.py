@@ -1,20 +1,20 @@
 """Batches of requests from timeline records."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from tfmm.data.epochs import Epochs
+from tfmm.data.request_order import RequestOrder, pool_size
+from tfmm.data.timeline_pools import PoolReader
 from tfmm.errors import TfmmError
 from tfmm.records.manifest import read_manifest
-from tfmm.records.spec import FIRST_CODE, MISSING_CODE, UNKNOWN_CODE, RequestSpec
-from tfmm.records.timeline import KIND, TEXT, Column, columns
-from tfmm.records.vocabularies import USER, Vocabularies
-
-TIMELINES_PER_CHUNK = 256
-SHUFFLED_CHUNKS = 4
-_TYPES = {"int64": tf.int64, "float32": tf.float32, TEXT: tf.string}
+from tfmm.records.timeline import KIND
+from tfmm.records.vocabularies import Vocabularies
 
 
 def requests(
@@ -23,6 +23,10 @@ def requests(
     batch_size: int,
     shuffle: bool = False,
     seed: int = 0,
+    bucket: bool | None = None,
+    few_shapes: bool = False,
+    start_epoch: int = 0,
+    start_step: int = 0,
 ) -> tf.data.Dataset:
     """Requests as the flat named tensors that models train on and servers take.
 
@@ -39,41 +43,65 @@ def requests(
 
     The counts are the only mask; what lies beyond them is 0.
 
+    Each iteration of a shuffled data set is an epoch with an order of its own, a
+    function of `seed` and the epoch's number alone. Timelines are read in pools of at
+    most 32 MiB of records; a pool's requests are shuffled, those of a batch are padded
+    to the longest among them, and no request is padded before.
+
     Args:
         folder: A folder of timelines, such as `timelines/train`.
         vocabularies: They turn raw values into codes.
         batch_size: Requests of a batch; the last may be smaller.
         shuffle: Whether to shuffle, anew in every epoch.
-        seed: Seed of the shuffle; the order is a function of it and the epoch.
+        seed: Seed of the shuffle.
+        bucket: Whether a batch's requests have histories of similar length, which
+            spares padding. Defaults to `shuffle`.
+        few_shapes: Whether L and N are rounded up to powers of two (at most the
+            spec's), for what compiles anew for every shape: JAX and XLA.
+        start_epoch: The number of the first epoch, to resume.
+        start_step: The first batch of that epoch; later epochs are whole.
+
+    Returns:
+        A data set with `at(epoch, step)`: the same batches from there. Its length is
+        known where it starts with a whole epoch.
 
     Raises:
         TfmmError: If the folder is unfinished, has no requests or belongs to other
-            vocabularies.
+            vocabularies, or a number is out of range.
+        tf.errors.InvalidArgumentError: When it is iterated, if a record holds catalog
+            rows beyond the index, NaN, or more than the spec's maxima; it names the
+            file.
     """
+    _check_numbers(batch_size, start_epoch, start_step)
     folder = Path(folder)
     manifest = read_manifest(folder, kind=KIND)
-    spec = vocabularies.spec
     _check(manifest, vocabularies, folder)
-    files = sorted(str(folder / name) for name in manifest["files"])
-    dataset = tf.data.Dataset.from_tensor_slices(files)
-    if shuffle:
-        dataset = dataset.shuffle(len(files), seed=seed)
-    dataset = dataset.interleave(tf.data.TFRecordDataset, cycle_length=len(files))
-    if shuffle:
-        dataset = dataset.shuffle(SHUFFLED_CHUNKS * TIMELINES_PER_CHUNK, seed=seed + 1)
-    dataset = dataset.batch(TIMELINES_PER_CHUNK)
-    lookups = _lookups(vocabularies)
-    dataset = dataset.map(
-        lambda records: _cut(_parse(records, spec), spec, lookups),
-        num_parallel_calls=tf.data.AUTOTUNE,
+    files = {k: v for k, v in manifest["files"].items() if k.endswith(".tfrecord")}
+    size = sum(fact["bytes"] for fact in files.values())
+    bucket = shuffle if bucket is None else bucket
+    order = RequestOrder(
+        files=sorted(str(folder / name) for name in files),
+        read=PoolReader(vocabularies),
+        pool_size=pool_size(manifest["counts"], size, batch_size),
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        bucket=bucket,
+        spec=vocabularies.spec if few_shapes else None,
     )
-    if shuffle:
-        counter = tf.data.Dataset.random(seed=seed + 2, rerandomize_each_iteration=True)
-        dataset = tf.data.Dataset.zip(dataset, counter).map(_permute)
-    dataset = dataset.rebatch(batch_size).map(trimmed)
     known = manifest["counts"]["requests"]
-    batches = -(-known // batch_size)
-    return dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(2)
+    facts = {
+        "requests": known,
+        "files": _digest(files),
+        "batch_size": batch_size,
+        "shuffle": shuffle,
+        "seed": seed,
+        "bucket": bucket,
+        "few_shapes": few_shapes,
+    }
+    return Epochs(
+        order.rest, -(-known // batch_size), shuffle, _batches_of(order), facts=facts
+    ).at(start_epoch, start_step)
 
 
 def trimmed(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -102,6 +130,27 @@ def trimmed(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     }
 
 
+def _batches_of(order: RequestOrder) -> Any:
+    def finish(dataset: tf.data.Dataset) -> tf.data.Dataset:
+        return dataset.map(order.batch, tf.data.AUTOTUNE, deterministic=True)
+
+    return finish
+
+
+def _digest(files: Mapping[str, Any]) -> str:
+    facts = sorted((name, fact["sha256"]) for name, fact in files.items())
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+
+
+def _check_numbers(batch_size: int, epoch: int, step: int) -> None:
+    if batch_size < 1 or epoch < 0 or step < 0:
+        raise TfmmError(
+            "`batch_size` must be positive, and an epoch and a step count from 0. "
+            f"Received: batch_size={batch_size}, start_epoch={epoch}, "
+            f"start_step={step}."
+        )
+
+
 def _check(
     manifest: Mapping[str, Any], vocabularies: Vocabularies, folder: Path
 ) -> None:
@@ -120,90 +169,3 @@ def _check(
             f"`{folder}` has no requests. Expected: at least one. Received: 0. Check "
             "the schema's split against the times of the impressions."
         )
-
-
-def _lookups(vocabularies: Vocabularies) -> dict[str, tf.lookup.StaticHashTable]:
-    return {name: _lookup(values) for name, values in vocabularies.values.items()}
-
-
-def _lookup(values: Any) -> tf.lookup.StaticHashTable:
-    # The missing value is a key too: TensorFlow refuses a table of none.
-    keys = tf.constant(["", *values], tf.string)
-    known = tf.range(FIRST_CODE, FIRST_CODE + len(values), dtype=tf.int64)
-    codes = tf.concat([tf.constant([MISSING_CODE], tf.int64), known], 0)
-    table = tf.lookup.KeyValueTensorInitializer(keys, codes)
-    return tf.lookup.StaticHashTable(table, default_value=UNKNOWN_CODE)
-
-
-def _codes(table: tf.lookup.StaticHashTable, values: tf.Tensor) -> tf.Tensor:
-    return tf.cast(table.lookup(values), tf.int32)
-
-
-def _parse(records: tf.Tensor, spec: RequestSpec) -> dict[str, Any]:
-    features = {
-        column.name: tf.io.FixedLenFeature([], _TYPES[column.type])
-        if column.per == "user"
-        else tf.io.RaggedFeature(_TYPES[column.type], row_splits_dtype=tf.int64)
-        for column in columns(spec)
-    }
-    return tf.io.parse_example(records, features)
-
-
-def _cut(
-    record: dict[str, Any],
-    spec: RequestSpec,
-    lookups: Mapping[str, tf.lookup.StaticHashTable],
-) -> dict[str, tf.Tensor]:
-    """A chunk of timelines as all its requests, padded."""
-    per_request = record["request_time"]
-    owner = per_request.value_rowids()
-    n_items = record["request_items"].values
-    starts = record["event_item"].row_starts()
-    first = tf.gather(starts, owner) + record["request_start"].values
-    last = tf.gather(starts, owner) + record["request_cut"].values
-    history = tf.ragged.range(first, last)
-    batch: dict[str, tf.Tensor] = {
-        "user": _codes(lookups[USER], tf.as_string(tf.gather(record["user"], owner))),
-        "user_key": tf.gather(record["user"], owner),
-        "time": per_request.values,
-        "n_history": tf.cast(last - first, tf.int32),
-        "n_items": tf.cast(n_items, tf.int32),
-    }
-    for name in ("item", "type"):
-        events = tf.gather(record[f"event_{name}"].values, history.values)
-        ragged = history.with_values(tf.cast(events, tf.int32))
-        batch[f"history_{name}"] = _padded(ragged, spec.max_history)
-    for column in columns(spec):
-        if column.per == "user" and column.name != "user":
-            raw = tf.gather(record[column.name], owner)
-            batch[column.name] = _coded(raw, column, lookups)
-        elif column.name.startswith("context_"):
-            batch[column.name] = _coded(record[column.name].values, column, lookups)
-        elif column.per == "item":
-            values = _coded(record[column.name].values, column, lookups)
-            ragged = tf.RaggedTensor.from_row_lengths(values, n_items)
-            batch[column.name] = _padded(ragged, spec.max_items)
-    return batch
-
-
-def _coded(
-    values: tf.Tensor,
-    column: Column,
-    lookups: Mapping[str, tf.lookup.StaticHashTable],
-) -> tf.Tensor:
-    if column.type == TEXT:
-        return _codes(lookups[column.name], values)
-    return tf.cast(values, tf.int32) if values.dtype == tf.int64 else values
-
-
-def _padded(ragged: tf.RaggedTensor, width: int) -> tf.Tensor:
-    dense = ragged.to_tensor(shape=[None, width])
-    return tf.ensure_shape(dense, [None, width])
-
-
-def _permute(batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
-    size = tf.shape(batch["user"])[0]
-    order = tf.argsort(
-        tf.random.stateless_uniform([size], tf.stack([seed, seed])), stable=True
-    )
-    return {name: tf.gather(tensor, order) for name, tensor in batch.items()}

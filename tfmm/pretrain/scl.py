@@ -9,8 +9,8 @@ import keras
 import tensorflow as tf
 
 from tfmm.errors import TfmmError
+from tfmm.fitting.checkpoints import fit_with_checkpoints
 from tfmm.pretrain.banks import new_banks
-from tfmm.pretrain.checkpoints import fit_with_checkpoints
 from tfmm.pretrain.encoder_model import tower_configs
 from tfmm.pretrain.finite import named_causes
 from tfmm.pretrain.momentum import Momentum, check_momentum, twin

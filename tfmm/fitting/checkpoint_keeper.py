@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmm.pretrain.checkpoint_facts import weights_of
-from tfmm.pretrain.checkpoint_files import Checkpoint
-from tfmm.pretrain.interrupts import Interrupts
+from tfmm.fitting.checkpoint_facts import weights_of
+from tfmm.fitting.checkpoint_files import Checkpoint
+from tfmm.fitting.interrupts import Interrupts
 
 # What Keras's own callbacks remember from epoch to epoch.
 _MEMORIES: tuple[tuple[type, tuple[str, ...]], ...] = (

@@ -1,50 +1,19 @@
 """Interrupted fits go on where they stopped, to the same numbers."""
 
-import os
 import signal
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from fitted import Press, Stream, interrupt, same, stop
 
 from tfmm.errors import TfmmError
-from tfmm.pretrain.checkpoint_files import Checkpoint
-from tfmm.pretrain.checkpoints import fit_with_checkpoints
-from tfmm.pretrain.scl import SCL
+from tfmm.fitting.checkpoint_files import Checkpoint
+from tfmm.fitting.checkpoints import fit_with_checkpoints
 
 PAIRS, BATCH = 22, 4
 STEPS = 6  # 22 / 4, rounded up
-
-
-class Stream:
-    """Batches whose order is a function of the epoch alone, with `at`."""
-
-    def __init__(self, columns, batch=BATCH):
-        self.columns, self.batch = columns, batch
-
-    def at(self, epoch, step):
-        count = len(next(iter(tf.nest.flatten(self.columns))))
-        counter = {"epoch": epoch, "skip": step}
-
-        def batches():
-            order = np.random.default_rng(counter["epoch"]).permutation(count)
-            begin = counter["skip"] * self.batch
-            counter["epoch"] += 1
-            counter["skip"] = 0
-            for i in range(begin, count, self.batch):
-                rows = order[i : i + self.batch]
-                yield tf.nest.map_structure(lambda c: c[rows], self.columns)  # noqa: B023
-
-        spec = tf.nest.map_structure(
-            lambda c: tf.TensorSpec([None, *c.shape[1:]], c.dtype), self.columns
-        )
-        dataset = tf.data.Dataset.from_generator(batches, output_signature=spec)
-        length = -(-count // self.batch) - step
-        dataset = dataset.apply(tf.data.experimental.assert_cardinality(length))
-        dataset.num_pairs = count
-        dataset.at = self.at
-        return dataset
 
 
 @pytest.fixture
@@ -73,34 +42,6 @@ def fit(model, data, folder, epochs=3, **kwargs):
     return fit_with_checkpoints(
         model, model.fit, data, folder, epochs=epochs, verbose=0, **kwargs
     )
-
-
-class Press(keras.callbacks.Callback):
-    """Does something after so many steps, counted from the start of this fit."""
-
-    def __init__(self, after, action):
-        super().__init__()
-        self.left, self.action = after, action
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.left -= 1
-        if self.left == 0:
-            self.action()
-
-
-def interrupt():
-    os.kill(os.getpid(), signal.SIGINT)
-
-
-def stop():
-    raise KeyboardInterrupt
-
-
-def same(model, history, other, recorded):
-    for mine, theirs in zip(model.variables, other.variables, strict=True):
-        np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs))
-    assert history.epoch == recorded.epoch
-    assert history.history == recorded.history
 
 
 @pytest.mark.parametrize("action", [interrupt, stop])
@@ -268,32 +209,6 @@ def test_types_that_npz_files_lack_come_back(tmp_path):
     (back,) = Checkpoint.newest(tmp_path).arrays["weights"]
     assert back.dtype == half.dtype
     assert back.tolist() == [1.5, -2.0]
-
-
-def test_scl_with_bank_momentum_and_temperature(make_encoder, make_batch, tmp_path):
-    items = [5, 6, 7, 8, 9, 5, 6, 10, 11, 12, 13]
-    columns = {
-        k: v.numpy() for k, v in make_batch(items, negatives=[*items[1:], 5]).items()
-    }
-    data = Stream(columns, batch=4).at(0, 0)
-    held_out = tf.data.Dataset.from_tensor_slices(columns).batch(4)
-
-    def model():
-        scl = SCL(image=make_encoder("image"), bank_size=7, momentum=0.9)
-        scl.compile(optimizer=keras.optimizers.AdamW(0.01))
-        return scl
-
-    whole = model()
-    expected = whole.fit(data.at(0, 0), epochs=3, validation_data=held_out, verbose=0)
-    common = {"epochs": 3, "verbose": 0, "validation_data": held_out}
-    kept = {"checkpoints": tmp_path, "checkpoint_every": 2}
-    with pytest.raises(KeyboardInterrupt):
-        model().fit(data, **common, **kept, callbacks=[Press(5, interrupt)])
-    again = model()
-    history = again.fit(data, **common, **kept)
-    same(again, history, whole, expected)
-    assert float(again.temperatures["image"].value()) != pytest.approx(0.07, abs=1e-6)
-    assert int(again.banks["image"].filled) == 7
 
 
 def test_a_model_checkpoint_remembers_its_best(numbers, tmp_path):

@@ -8,9 +8,9 @@ import keras
 import tensorflow as tf
 
 from tfmm.errors import TfmmError
-from tfmm.pretrain.checkpoint_facts import made_for
-from tfmm.pretrain.checkpoint_keeper import Keeper
-from tfmm.pretrain.interrupts import Interrupts
+from tfmm.fitting.checkpoint_facts import made_for
+from tfmm.fitting.checkpoint_keeper import Keeper
+from tfmm.fitting.interrupts import Interrupts
 
 
 def fit_with_checkpoints(
