@@ -1,7 +1,5 @@
 """The append-only item index: which catalog row an item id has, for ever."""
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -9,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from tfmm.errors import TfmmError
+from tfmm.records.id_column import IdColumn
 from tfmm.records.manifest import read_manifest, write_manifest, writing
 
 FILL_ROW = 0
@@ -26,9 +23,10 @@ class ItemIndex:
 
     Row 0 fills padding, row 1 stands for every unknown item, and the first id has
     row 2. `extend` appends new ids in sorted order; ids that are gone keep their row.
+    An index made `of_integers` holds eight bytes an id, and text only where asked for.
 
     Args:
-        ids: Raw ids in row order, integers written in decimal.
+        ids: Raw ids in row order, integers written in decimal or as an int64 array.
         id_type: `"int64"` or `"string"`: what requests carry at the border.
         lineage: Name of this index and all that grows from it; derived from the first
             ids when absent.
@@ -42,25 +40,48 @@ class ItemIndex:
     """
 
     def __init__(
-        self, ids: Sequence[str], id_type: str = "string", lineage: str | None = None
+        self,
+        ids: Sequence[str] | np.ndarray | pa.Array,
+        id_type: str = "string",
+        lineage: str | None = None,
     ) -> None:
         if id_type not in ("int64", "string"):
             raise TfmmError(
                 f"`id_type` must be 'int64' or 'string'. Received: {id_type!r}."
             )
-        self.ids = list(ids)
+        self._column = IdColumn(ids)
         self.id_type = id_type
-        self.lineage = lineage or _digest(self.ids)[:16]
-        if len(set(self.ids)) != len(self.ids):
+        self.lineage = lineage or self._column.digest()[:16]
+        if repeated := self._column.repeated():
             raise TfmmError(
-                "An item index holds every id once. Received: "
-                f"{len(self.ids) - len(set(self.ids))} repeated ids."
+                f"An item index holds every id once. Received: {repeated} repeated ids."
             )
 
     @classmethod
     def create(cls, ids: Iterable[str], id_type: str = "string") -> "ItemIndex":
         """A new index of the distinct ids, in sorted order."""
         return cls(_sorted(set(ids), id_type), id_type)
+
+    @classmethod
+    def of_integers(cls, ids: np.ndarray) -> "ItemIndex":
+        """A new index of the distinct integers, in sorted order: as `create`'s.
+
+        Args:
+            ids: int64 `[n]`.
+
+        Example:
+            >>> index = ItemIndex.of_integers(np.array([10, -3, 10]))
+            >>> index.ids, index.rows_of(np.array([10, 5])).tolist()
+            (['-3', '10'], [3, 1])
+            >>> index.digest == ItemIndex.create(["-3", "10"], "int64").digest
+            True
+        """
+        return cls(np.unique(np.asarray(ids, np.int64)), "int64")
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Raw ids in row order, integers written in decimal."""
+        return self._column.texts().to_pylist()
 
     def extend(self, ids: Iterable[str]) -> "ItemIndex":
         """The index with new ids appended in sorted order; old rows stay."""
@@ -72,7 +93,7 @@ class ItemIndex:
     @property
     def rows(self) -> int:
         """Number of catalog rows, the two special ones included."""
-        return len(self.ids) + FIRST_ROW
+        return len(self._column) + FIRST_ROW
 
     def rows_of(self, ids: Sequence[str] | np.ndarray | pa.Array) -> np.ndarray:
         """Catalog rows of raw ids.
@@ -83,14 +104,12 @@ class ItemIndex:
         Returns:
             int32 `[len(ids)]`; 1 where the id is unknown.
         """
-        array = as_text(ids)
-        found = pc.index_in(array, value_set=self._arrow)
-        places = pc.fill_null(found, UNKNOWN_ROW - FIRST_ROW)
-        return places.to_numpy(zero_copy_only=False) + np.int32(FIRST_ROW)
+        places = self._column.places(ids)
+        return np.where(places < 0, UNKNOWN_ROW, places + FIRST_ROW).astype(np.int32)
 
     def id_of(self, row: int) -> str:
         """The raw id of a catalog row; empty for rows 0 and 1."""
-        return self.ids[row - FIRST_ROW] if row >= FIRST_ROW else ""
+        return self._column.text(row - FIRST_ROW) if row >= FIRST_ROW else ""
 
     def stamp(self) -> dict[str, Any]:
         """Lineage, length and digest, as every output made with this index carries."""
@@ -99,7 +118,7 @@ class ItemIndex:
     @cached_property
     def digest(self) -> str:
         """Digest of all ids in row order."""
-        return _digest(self.ids)
+        return self._column.digest()
 
     def check(self, stamp: Mapping[str, Any], what: str) -> None:
         """Refuses an output whose rows mean other items.
@@ -123,7 +142,8 @@ class ItemIndex:
                 f"{what} knows more items than the index. Expected: at most "
                 f"{self.rows} rows. Received: {stamp['rows']} rows. {remedy}"
             )
-        if _digest(self.ids[: stamp["rows"] - FIRST_ROW]) != stamp["digest"]:
+        known = stamp["rows"] == self.rows and self.digest
+        if stamp["digest"] != (known or self._column.digest(stamp["rows"] - FIRST_ROW)):
             raise TfmmError(
                 f"{what} names other items in the same rows. Expected: the first "
                 f"{stamp['rows']} rows of lineage {self.lineage}. Received: another "
@@ -144,11 +164,11 @@ class ItemIndex:
             **facts: Further facts for the manifest.
         """
         with writing(folder) as tmp:
-            pq.write_table(pa.table({"item_id": self._arrow}), tmp / "ids.parquet")
+            self._column.save(tmp / "ids.parquet")
             write_manifest(
                 tmp,
                 kind=KIND,
-                counts=counts or {"read": len(self.ids), "written": len(self.ids)},
+                counts=counts or dict.fromkeys(("read", "written"), len(self._column)),
                 index=self.stamp(),
                 id_type=self.id_type,
                 **facts,
@@ -162,9 +182,9 @@ class ItemIndex:
             TfmmError: If the folder is unfinished or its ids are not those it says.
         """
         manifest = read_manifest(folder, kind=KIND)
-        ids = pq.read_table(Path(folder) / "ids.parquet")["item_id"].to_pylist()
-        stamp = manifest["index"]
-        index = cls(ids, manifest["id_type"], stamp["lineage"])
+        stamp, id_type = manifest["index"], manifest["id_type"]
+        ids = IdColumn.load(Path(folder) / "ids.parquet", id_type == "int64")
+        index = cls(ids, id_type, stamp["lineage"])
         index.check(stamp, f"`{folder}`")
         return index
 
@@ -172,23 +192,6 @@ class ItemIndex:
     def _known(self) -> set[str]:
         return set(self.ids)
 
-    @cached_property
-    def _arrow(self) -> pa.Array:
-        return pa.array(self.ids, pa.string())
-
-
-def as_text(ids: Sequence[str] | np.ndarray | pa.Array) -> pa.Array:
-    """Raw ids as an Arrow string array; integers in decimal."""
-    if not isinstance(ids, pa.Array | pa.ChunkedArray):
-        ids = pa.array(ids)
-    if isinstance(ids, pa.ChunkedArray):
-        ids = ids.combine_chunks()
-    return ids if ids.type == pa.string() else pc.cast(ids, pa.string())
-
 
 def _sorted(ids: Iterable[str], id_type: str) -> list[str]:
     return sorted(ids, key=int) if id_type == "int64" else sorted(ids)
-
-
-def _digest(ids: Sequence[str]) -> str:
-    return hashlib.sha256(json.dumps(ids).encode()).hexdigest()
