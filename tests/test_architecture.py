@@ -29,7 +29,7 @@ MAY = {
     "evaluation": {"errors", "records", "catalog", "ranking"},
     "export": {"errors", "records", "catalog", "layers", "encoders", "ranking"},
     "serving": {"errors", "records", "export"},
-    "datasets": {"errors", "records", "schema", "evaluation"},
+    "datasets": {"errors", "records", "catalog", "schema", "evaluation"},
 }
 TOP = {"cli", "road", "onboarding"}
 LIGHT = (

@@ -26,10 +26,15 @@ def write_records(path: str | Path, records: Iterable[bytes]) -> int:
     count = 0
     with open(path, "wb") as file:
         for record in records:
-            length = struct.pack("<Q", len(record))
-            file.write(length + _masked_crc(length) + record + _masked_crc(record))
+            file.write(framed(record))
             count += 1
     return count
+
+
+def framed(record: bytes) -> bytes:
+    """A record as it stands in a file: its length and checksums around it."""
+    length = struct.pack("<Q", len(record))
+    return length + _masked_crc(length) + record + _masked_crc(record)
 
 
 def read_records(path: str | Path) -> Iterator[bytes]:
