@@ -68,6 +68,13 @@ class TaobaoMM:
         """Which users are taken."""
         return Share(self.users_fraction)
 
+    def files(self) -> list[str | Path]:
+        """All files that are read."""
+        found = find_files(self.source)
+        tables = [found.samples, found.users or {}]
+        parts = [path for table in tables for some in table.values() for path in some]
+        return [*parts, *found.items, found.vectors]
+
     def convert(
         self, folder: str | Path, progress: Progress | None = None
     ) -> dict[str, Any]:
@@ -112,14 +119,12 @@ class TaobaoMM:
             facts = Facts.of(tally)
             items["written"] = len(facts.ids)
             facts.save(tmp)
-            found = {part: nested(counts[part]) for part in PARTS}
             write_manifest(
                 tmp,
                 kind=KIND,
-                counts={"read": sum(c["rows:read"] for c in counts.values())}
-                | {"written": sum(c["rows:written"] for c in counts.values())},
+                counts=_row_counts(counts),
                 layout=files.layout,
-                parts=found,
+                source={part: nested(counts[part]) for part in PARTS},
                 items=dict(items),
                 unknown_events=tally.unknown_events,
             )
@@ -178,8 +183,7 @@ class TaobaoMM:
             write_manifest(
                 tmp,
                 kind="timeline_sets",
-                counts={"read": sum(c["rows:read"] for c in counts.values())}
-                | {"written": sum(part["written"] for part in written.values())},
+                counts=_row_counts(counts),
                 source={part: nested(counts[part]) for part in PARTS},
                 parts=written,
                 index=items.stamp(),
@@ -210,6 +214,14 @@ class TaobaoMM:
                     f"{nested(found)}. Take a larger `users_fraction`, and copy the "
                     "tables of samples and of users from one version of the data set."
                 )
+
+
+def _row_counts(counts: dict[str, Counter[str]]) -> dict[str, Any]:
+    """Rows of all parts together, as manifests count them."""
+    rows = nested(sum(counts.values(), Counter[str]()))["rows"]
+    return {"read": rows["read"], "written": rows["written"]} | {
+        "dropped": rows.get("dropped", {})
+    }
 
 
 def nested(counts: Counter[str]) -> dict[str, Any]:

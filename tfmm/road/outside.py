@@ -19,6 +19,10 @@ def input_state(road: Road) -> Any:
         from tfmm.road.prepare import movielens_source
 
         return str(movielens_source(road).absolute())
+    if given.taobao_mm is not None:
+        from tfmm.road.taobao_mm import public_log
+
+        return _state(public_log(road).files())
     if given.schema_file is None:
         return None
     schema = Schema.from_yaml(road.schema_file)
@@ -50,8 +54,10 @@ def pretrain_state(road: Road) -> State | None:
     return _state([road.recipe.folder / name for name in [*names, *pairs]])
 
 
-def key_state(road: Road) -> str:
+def key_state(road: Road) -> str | None:
     """A check value of the user hash key, which tells nothing of the key."""
+    if road.recipe.input.taobao_mm is not None:
+        return None  # Its users are hashes already.
     with road.key_file() as key_file:
         return key_check(read_secret(key_file))
 

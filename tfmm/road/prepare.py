@@ -1,17 +1,18 @@
 """Stages from the input tables to records, each a Beam job."""
 
-import os
 from pathlib import Path
+from typing import Any
 
 from rich.markup import escape
 from rich.progress import Progress
 
 from tfmm import tables
-from tfmm.errors import TfmmError
 from tfmm.records.manifest import write_manifest, writing
 from tfmm.records.sources import describe
+from tfmm.road import taobao_mm
 from tfmm.road.road import Road
 from tfmm.road.sound import check_recipe
+from tfmm.road.source_folder import source_folder
 from tfmm.schema import Schema
 
 
@@ -32,6 +33,9 @@ def input_tables(road: Road) -> None:
         from tfmm.datasets.movielens import convert
 
         convert(movielens_source(road), target, users=given.movielens.users)
+    elif given.taobao_mm:
+        taobao_mm.scan(road)
+        return
     else:
         check_recipe(road)
         rows = _rows(Schema.from_yaml(road.schema_file))
@@ -44,18 +48,14 @@ def input_tables(road: Road) -> None:
 def movielens_source(road: Road) -> Path:
     """The MovieLens folder that the recipe names."""
     assert road.recipe.input.movielens
-    source = os.path.expandvars(road.recipe.input.movielens.source)
-    if "$" in source:
-        raise TfmmError(
-            "The recipe reads MovieLens from a folder that a variable names. Received: "
-            f"{source}. Set the variable, or write the folder into a copy of the "
-            "recipe."
-        )
-    return Path(source)
+    return source_folder(road.recipe.input.movielens.source)
 
 
 def item_index(road: Road) -> None:
     """Rows for all items; an index that stands already is extended."""
+    if road.recipe.input.taobao_mm:
+        taobao_mm.item_index(road)
+        return
     from beam_jobs import item_index as job
 
     output = road.path("index")
@@ -87,6 +87,9 @@ def search_pairs(road: Road) -> None:
 
 def vocabularies(road: Road) -> None:
     """Vocabularies from the training part."""
+    if road.recipe.input.taobao_mm:
+        taobao_mm.vocabularies(road)
+        return
     from beam_jobs import vocabularies as job
 
     with road.key_file() as key_file:
@@ -100,20 +103,25 @@ def vocabularies(road: Road) -> None:
 
 def behaviours(road: Road) -> None:
     """Timeline records."""
+    write = taobao_mm.timelines if road.recipe.input.taobao_mm else _timelines
+    manifest = write(road)
+    for part, counts in manifest["parts"].items():
+        road.console.print(
+            f"      {part}: {counts['requests']:,} requests, "
+            f"{counts['impressions']:,} impressions, {counts['positives']:,} positives"
+        )
+
+
+def _timelines(road: Road) -> dict[str, Any]:
     from beam_jobs import behaviours as job
 
     with road.key_file() as key_file:
-        manifest = job.run(
+        return job.run(
             str(road.schema_file),
             str(road.path("index")),
             str(road.path("vocabularies")),
             str(road.path("timelines")),
             key_file,
-        )
-    for part, counts in manifest["parts"].items():
-        road.console.print(
-            f"      {part}: {counts['requests']:,} requests, "
-            f"{counts['impressions']:,} impressions, {counts['positives']:,} positives"
         )
 
 

@@ -36,24 +36,46 @@ class MovieLens(Part):
     users: int | None = None
 
 
+class TaobaoMM(Part):
+    """The public files of Taobao-MM as input; see `tfmm.datasets.taobao_mm`.
+
+    Args:
+        source: Folder of the public files; `$TFMM_DATA` is replaced.
+        users_fraction: 1, 0.1, 0.01 or another `1 / n`: that share of the users.
+        max_history: Newest behaviours kept of each user.
+        max_items: Most candidates of a request.
+        min_count: Occurrences in training from which an item has its own embedding.
+    """
+
+    source: str
+    users_fraction: float = 1.0
+    max_history: Positive = 1000
+    max_items: Positive = 64
+    min_count: Positive = 1
+
+
 class Input(Part):
-    """Where the tables come from: exactly one of the three.
+    """Where the tables come from: exactly one of the four.
 
     Args:
         schema: Path of a schema file: your own data.
         marketplace: The simulator.
         movielens: MovieLens with posters.
+        taobao_mm: Taobao-MM, which brings its vectors.
     """
 
     schema_file: str | None = Field(None, alias="schema")
     marketplace: Marketplace | None = None
     movielens: MovieLens | None = None
+    taobao_mm: TaobaoMM | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "Input":
-        given = [self.schema_file, self.marketplace, self.movielens]
-        if sum(value is not None for value in given) != 1:
-            raise ValueError("needs exactly one of schema, marketplace, movielens")
+        names = ("schema_file", "marketplace", "movielens", "taobao_mm")
+        if sum(getattr(self, name) is not None for name in names) != 1:
+            raise ValueError(
+                "needs exactly one of schema, marketplace, movielens, taobao_mm"
+            )
         return self
 
 
@@ -120,8 +142,8 @@ class Recipe(Part):
         user_key: A literal key of the user hashes, for simulated or public data only.
         key_file: File of the user hash key; the variable `TFMM_USER_KEY` when both
             are absent.
-        pretrain: SCL. Absent with `vectors`.
-        vectors: Vectors of your own. Absent with `pretrain`.
+        pretrain: SCL. Absent with `vectors` or an input that brings its vectors.
+        vectors: Vectors of your own. Absent with `pretrain` or such an input.
         make: MAKE.
         ranking: The rankers.
     """
@@ -166,6 +188,9 @@ class Recipe(Part):
 
     @model_validator(mode="after")
     def _one_source_of_vectors(self) -> "Recipe":
-        if (self.pretrain is None) == (self.vectors is None):
+        given = sum(part is not None for part in (self.pretrain, self.vectors))
+        if self.input.taobao_mm and given:
+            raise ValueError("taobao_mm brings its vectors: no pretrain, no vectors")
+        if not self.input.taobao_mm and given != 1:
             raise ValueError("needs exactly one of pretrain and vectors")
         return self

@@ -55,7 +55,15 @@ def _pretrain_settings(recipe: "Recipe") -> Any:
 
 
 def _has_media(recipe: "Recipe") -> bool:
-    return recipe.vectors is None or recipe.input.schema_file is None
+    given = recipe.input
+    own = recipe.vectors is not None and given.schema_file is not None
+    return given.taobao_mm is None and not own
+
+
+def _of_taobao_mm(recipe: "Recipe") -> Any:
+    """How its facts become records: its scan alone would not notice a change."""
+    given = recipe.input.taobao_mm
+    return given and given.model_dump(mode="json", exclude={"source"})
 
 
 STAGES = {
@@ -99,6 +107,7 @@ STAGES = {
             _work("prepare", "vocabularies"),
             ("vocabularies",),
             needs=("item-index",),
+            settings=_of_taobao_mm,
             reads=_outside("key_state"),
         ),
         Stage(
@@ -107,6 +116,7 @@ STAGES = {
             _work("prepare", "behaviours"),
             ("timelines", "timelines/train", "timelines/test"),
             needs=("vocabularies",),
+            settings=_of_taobao_mm,
             reads=_outside("key_state"),
         ),
         Stage(

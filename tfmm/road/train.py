@@ -13,13 +13,17 @@ from tfmm.encoders import VectorEncoder
 from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import read_manifest, write_manifest, writing
 from tfmm.records.vocabularies import Vocabularies
+from tfmm.road import taobao_mm
 from tfmm.road.progress import Progress
 from tfmm.road.recipe import VARIANTS, Make, Ranking
 from tfmm.road.road import Road
 
 
 def embed_items(road: Road) -> None:
-    """The catalog: vectors of all items, from the towers or from the user."""
+    """The catalog: vectors of all items, from the towers, the user or the data set."""
+    if road.recipe.input.taobao_mm is not None:
+        taobao_mm.catalog(road)
+        return
     vectors, index = road.recipe.vectors, ItemIndex.open(road.path("index"))
     if vectors is not None:
         folder = road.recipe.folder
