@@ -62,6 +62,7 @@ class Reading:
         scratch: Folder for samples of the raw layout, while they are read.
         progress: Called with what is read, rows done and rows in all.
         window: Users of the joined layout held open at a time.
+        rows: Rows of the joined layout read at a time.
     """
 
     files: Files
@@ -70,6 +71,7 @@ class Reading:
     scratch: Path
     progress: Progress | None = None
     window: int = _WINDOW
+    rows: int = _ROWS
 
     def users(self, part: str, counts: Counter[str]) -> Iterator[UserRows]:
         """All users of a part; what is left out is counted by reason.
@@ -90,7 +92,7 @@ class Reading:
         """Merges a user's rows while no more than `window` others are open."""
         columns = [LABEL, USER, *USER_FEATURES, HISTORY, CATEGORIES, ITEM]
         waiting: OrderedDict[int, UserRows] = OrderedDict()
-        for batch in read(self.files.samples[part], columns, _ROWS, self.progress):
+        for batch in read(self.files.samples[part], columns, self.rows, self.progress):
             for rows in _runs(batch, self.share, counts):
                 known = waiting.get(rows.user)
                 if known is None:
