@@ -12,12 +12,14 @@ from tfmm.evaluation.metrics import (
     log_loss,
 )
 from tfmm.evaluation.report import write_report
+from tfmm.evaluation.streaming import StreamingGauc
 
 __all__ = [
     "Columns",
     "GainRow",
     "GainTable",
     "GroupedAuc",
+    "StreamingGauc",
     "auc",
     "calibration",
     "collect",
