@@ -108,7 +108,7 @@ def test_render_shows_every_row():
     text = console.export_text()
     for part in ("ID-only", "+ SimTier", "item mean + user mean", "simulator's best"):
         assert part in text
-    assert "new items" in text and "400 impressions" in text
+    assert "new" in text and "400 impressions" in text
 
 
 def test_errors_teach():

@@ -1,86 +1,140 @@
-"""The gain table for a terminal."""
+"""The gain card for a terminal of any width."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from tfmm.evaluation.gain_rows import Gain, GainRow, GainTable, Scores
+from tfmm.evaluation.gain_cells import interval, percent, plain, signed, value
+from tfmm.evaluation.gain_groups_render import groups_table
+from tfmm.evaluation.gain_rows import PRODUCTION, GainRow, GainTable
+from tfmm.evaluation.gain_values import Gain
+from tfmm.evaluation.gain_words import notes, opening, size
 
 
-def render(table: GainTable) -> Table:
-    """Lays the gain table out with `rich`, new items apart where they are known."""
-    first = table.rows[0]
-    with_new = first.new is not None
-    out = Table(
-        title="Gain over ID-only on the test requests",
-        caption=_caption(first),
-        title_justify="left",
-        caption_justify="left",
-        show_edge=False,
-        pad_edge=False,
-    )
+@dataclass(frozen=True)
+class Heading:
+    """A column: its name and how a row fills it."""
+
+    name: str
+    cell: Callable[[GainRow], Text]
+
+
+class GainCard:
+    """The opening line, the tables and the notes, laid out for the console's width.
+
+    Args:
+        table: What to show.
+    """
+
+    def __init__(self, table: GainTable) -> None:
+        self._table = table
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> RenderResult:
+        table = self._table
+        if line := opening(table):
+            yield Text(line, "bold")
+            yield Text()
+        ranking, fit = _ranking(table), _fit(table)
+        whole = _laid_out(table, table.title, [*ranking, *fit])
+        anyhow = options.update(max_width=1000)
+        if Measurement.get(console, anyhow, whole).maximum <= options.max_width:
+            yield whole
+        else:
+            yield _laid_out(table, table.title, ranking)
+            yield Text()
+            yield _laid_out(table, "", fit)
+        for further in (groups_table(table), _cost(table)):
+            if further is not None:
+                yield Text()
+                yield further
+        yield Text()
+        yield Text(notes(table), "dim")
+
+
+def _ranking(table: GainTable) -> list[Heading]:
+    def gain(row: GainRow) -> Gain | None:
+        return None if row.name == table.baseline else row.all_gain
+
+    found = [
+        Heading("GAUC", lambda row: value(row.all.gauc)),
+        Heading("points", lambda row: signed(_of(gain(row), "gauc"))),
+        Heading("95 %", lambda row: interval(gain(row))),
+        Heading("relative", lambda row: percent(gain(row), "gauc")),
+    ]
+    if table.rows[0].new is not None:
+        found.append(Heading("new\nitems", lambda row: _new(row, table.baseline)))
+    if PRODUCTION in table and table.baseline != PRODUCTION:
+        found.append(Heading("over\nproduction", _over_production))
+    return found
+
+
+def _fit(table: GainTable) -> list[Heading]:
+    def gain(row: GainRow) -> Gain | None:
+        return None if row.name == table.baseline else row.all_gain
+
+    return [
+        Heading("AUC", lambda row: value(row.all.auc)),
+        Heading("points", lambda row: signed(_of(gain(row), "auc"))),
+        Heading("LogLoss", lambda row: value(row.all.log_loss)),
+        Heading("gain", lambda row: signed(_of(gain(row), "log_loss"), 4, -1)),
+        Heading("calib.", lambda row: value(row.all.calibration, 2)),
+    ]
+
+
+def _laid_out(table: GainTable, title: str, headings: Sequence[Heading]) -> Table:
+    out = plain(title)
     out.add_column("", no_wrap=True)
-    for name in ("GAUC", "gain", "± s.e.", "AUC", "gain", "LogLoss", "gain"):
-        out.add_column(name, justify="right", no_wrap=True)
-    if with_new:
-        for name in ("new items GAUC", "gain"):
-            out.add_column(name, justify="right")
-    kind = first.kind
+    for heading in headings:
+        out.add_column(heading.name, justify="right", no_wrap=True)
+    kind = table.rows[0].kind
     for row in table.rows:
         if row.kind != kind:
             out.add_section()
             kind = row.kind
-        out.add_row(*_cells(row, row.name == table.baseline, with_new))
+        style = "dim" if row.kind in ("bar", "best") else ""
+        cells = (heading.cell(row) for heading in headings)
+        out.add_row(Text(row.title, style), *cells)
     return out
 
 
-def _cells(row: GainRow, is_baseline: bool, with_new: bool) -> list[Text]:
-    style = {"best": "dim", "bar": "dim"}.get(row.kind, "")
-    cells = [Text(row.title, style), *_metrics(row.all, row.all_gain, is_baseline)]
-    if with_new:
-        new = row.new.gauc if row.new else None
-        gain = row.new_gain.gauc if row.new_gain else None
-        cells += [_value(new), _points(None if is_baseline else gain)]
-    return cells
+def _cost(table: GainTable) -> Table | None:
+    rows = [row for row in table.rows if row.cost is not None]
+    if not rows:
+        return None
+    out = plain("What they cost")
+    out.add_column("", no_wrap=True)
+    for name in ("ms per step", "times ID-only", "trained parameters", "vectors"):
+        out.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        assert row.cost is not None
+        times = table.slowdown(row)
+        out.add_row(
+            row.title,
+            f"{1000 * row.cost.seconds_per_step:.1f}",
+            "" if times is None else f"{times:.2f}",
+            f"{row.cost.parameters:,}",
+            size(row.cost.vector_bytes) if row.cost.vector_bytes else "none",
+        )
+    return out
 
 
-def _metrics(scores: Scores, gain: Gain, is_baseline: bool) -> list[Text]:
-    if is_baseline:
-        gain = Gain(None, None, None, None)
-    error = gain.gauc_error
-    return [
-        _value(scores.gauc),
-        _points(gain.gauc),
-        Text("" if error is None else f"{error:.2f}", "dim"),
-        _value(scores.auc),
-        _points(gain.auc),
-        _value(scores.log_loss),
-        _signed(gain.log_loss, 4, better=-1),
-    ]
+def _of(gain: Gain | None, metric: str) -> float | None:
+    return None if gain is None else getattr(gain, metric)
 
 
-def _caption(first: GainRow) -> str:
-    scores = first.all
-    text = (
-        f"{scores.impressions:,} impressions, {scores.positives:,} positive. GAUC over "
-        f"{scores.users:,} users with both classes, {scores.usable_share:.0%} of the "
-        "impressions. Gains are absolute, GAUC and AUC in points of 0.01."
-    )
-    if first.new is not None:
-        text += f" {first.new.impressions:,} impressions are of items new to training."
-    return text
-
-
-def _value(value: float | None) -> Text:
-    return Text("–", "dim") if value is None else Text(f"{value:.4f}")
-
-
-def _points(value: float | None) -> Text:
-    return _signed(value, 2, better=1)
-
-
-def _signed(value: float | None, digits: int, better: int) -> Text:
-    if value is None:
+def _new(row: GainRow, baseline: str) -> Text:
+    if row.new is None or row.name == baseline:
         return Text("")
-    return Text(f"{value:+.{digits}f}", "green" if value * better > 0 else "red")
+    return signed(_of(row.new_gain, "gauc"))
+
+
+def _over_production(row: GainRow) -> Text:
+    return signed(_of(row.total.over_production, "gauc"))
