@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tfmm.errors import TfmmError
-from tfmm.road.recipe import VARIANTS, Recipe
+from tfmm.road.recipe import Recipe
 from tfmm.road.stages import STAGES
 
 SHIPPED = sorted(Path(str(resources.files("tfmm.recipes"))).glob("*.yaml"))
@@ -72,4 +72,50 @@ def test_stages_need_only_earlier_ones():
     names = list(STAGES)
     for place, stage in enumerate(STAGES.values()):
         assert set(stage.needs) <= set(names[:place])
-    assert STAGES["rank"].outputs == tuple(f"rankers/{name}" for name in VARIANTS)
+
+
+RANKING = """
+name: shop
+input: {schema: shop.yaml}
+out: out
+vectors: {file: vectors.parquet, name: clip, version: "1"}
+ranking: %s
+"""
+
+
+def _ranking(tmp_path, text):
+    return Recipe.from_yaml(write(tmp_path, RANKING % text)).ranking
+
+
+def test_variants_by_name_or_by_interests(tmp_path):
+    usual = _ranking(tmp_path, "{}")
+    assert list(usual.variants) == ["id_only", "simtier", "make", "simtier_make"]
+    named = _ranking(tmp_path, "{variants: [id_only, muse], published: muse}")
+    assert named.variants["muse"] == ["din", "simtier", {"history_search": None}]
+    assert not named.uses_make
+    own = (
+        "{variants: {id_only: , near: [din, {simtier: {tiers: 10}}]}, published: near}"
+    )
+    assert _ranking(tmp_path, own).variants == {
+        "id_only": ["din"],
+        "near": ["din", {"simtier": {"tiers": 10}}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{variants: [id_only]}", "published is 'simtier_make', but variants are"),
+        ("{variants: [magic], published: magic}", "variants magic have no interests"),
+    ],
+)
+def test_wrong_variants_are_taught(tmp_path, text, message):
+    with pytest.raises(TfmmError, match=message):
+        _ranking(tmp_path, text)
+
+
+def test_every_variant_is_an_output(tmp_path):
+    text = RANKING % "{variants: [id_only, muse], published: muse}"
+    recipe = Recipe.from_yaml(write(tmp_path, text))
+    assert STAGES["rank"].outputs_of(recipe) == ("rankers/id_only", "rankers/muse")
+    assert not STAGES["make"].wanted(recipe)

@@ -116,9 +116,13 @@ class _Check:
             owners = ragged.value_rowids() if ragged is not None else owner
             file = tf.gather(self._files, tf.gather(owners, place))
             message = tf.strings.join(
-                ["A timeline in `", file, f"` cannot be used. {text}. Received: "]
-                + [tf.as_string(tf.gather(values, place))]
-                + [". Run the stage that wrote it again."]
+                [
+                    "A timeline in `",
+                    file,
+                    f"` cannot be used. {text}. Received: ",
+                    tf.as_string(tf.gather(values, place)),
+                    ". Run the stage that wrote it again.",
+                ]
             )
             tf.debugging.Assert(False, [message])
             return tf.constant(False)

@@ -12,11 +12,9 @@ from tfmm.evaluation import Columns, collect, gain_table
 from tfmm.identity import read_secret, user_keys
 from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import write_manifest, writing
-from tfmm.road.recipe import VARIANTS
 from tfmm.road.road import Road
 from tfmm.road.train import open_catalog, open_vocabularies
 
-BEST_VARIANT = "simtier_make"
 EXAMPLE_REQUESTS = 4
 TEST_BATCH = 256
 
@@ -25,17 +23,26 @@ def evaluate(road: Road) -> None:
     """The gain table on the test requests, and examples for the report."""
     vocabularies = open_vocabularies(road)
     requests = requests_of_the_test(road, vocabularies)
-    rows = {name: collect(_ranker(road, name), requests) for name in VARIANTS}
+    rows = {
+        name: collect(_ranker(road, name), requests)
+        for name in road.recipe.ranking.variants
+    }
     best, bars = _known_scores(road)
     table = gain_table(
-        rows, best=best, bars=bars, embedding_row=vocabularies.items.embedding_row
+        rows,
+        best=best,
+        baseline=settings.baseline,
+        bars=bars,
+        embedding_row=vocabularies.items.embedding_row,
     )
     road.console.print(table.render())
     with writing(road.path("evaluation")) as tmp:
         table.save(tmp / "gain.json")
-        examples = _example_requests(_ranker(road, BEST_VARIANT), requests)
+        examples = _example_requests(
+            _ranker(road, road.recipe.ranking.published), requests
+        )
         (tmp / "example_requests.json").write_text(json.dumps(examples) + "\n")
-        shown = len(rows[BEST_VARIANT])
+        shown = len(rows[settings.published])
         counts = {"read": shown, "written": shown, "dropped": {}}
         write_manifest(tmp, kind="evaluation", counts=counts)
 
@@ -45,7 +52,7 @@ def export(road: Road) -> None:
     vocabularies = open_vocabularies(road)
     sample = next(iter(requests_of_the_test(road, vocabularies, batch_size=8)))
     gain = json.loads(road.path("evaluation", "gain.json").read_text())
-    ranker = _ranker(road, BEST_VARIANT)
+    ranker = _ranker(road, road.recipe.ranking.published)
     open_catalog(road).check_fingerprint(ranker.fingerprint, "The ranker")
     path = tfmm.export.export_ranker(
         ranker,
@@ -70,7 +77,7 @@ def parity(road: Road) -> None:
 
     vocabularies = open_vocabularies(road)
     index = ItemIndex.open(road.path("index"))
-    ranker = _ranker(road, BEST_VARIANT)
+    ranker = _ranker(road, road.recipe.ranking.published)
     batch = next(iter(requests_of_the_test(road, vocabularies)))
     served = compare(road.published()[MODEL], ranker, index, vocabularies, batch)
     _note(road, "served.json", served)

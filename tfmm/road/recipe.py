@@ -7,14 +7,8 @@ from typing import Literal
 from pydantic import Field, PrivateAttr, model_validator
 
 from tfmm.road.pretrain_recipe import Positive, Pretrain, Rate
+from tfmm.road.ranking_recipe import Ranking
 from tfmm.schema import Part, read_yaml, validated
-
-VARIANTS = {
-    "id_only": (),
-    "simtier": ("simtier",),
-    "make": ("make",),
-    "simtier_make": ("simtier", "make"),
-}
 
 
 class Marketplace(Part):
@@ -107,24 +101,6 @@ class Make(Part):
     """
 
     epochs: Positive = 4
-    batch_size: Positive = 256
-    learning_rate: Rate = 1e-3
-
-
-class Ranking(Part):
-    """The rankers' training; see `tfmm.ranking.RankingModel`.
-
-    Args:
-        interests: Interests of every ranker, the ID-only baseline included.
-        embedding_dim: Dimension of the ID embeddings.
-        epochs: ID embeddings overfit in the second.
-        batch_size: Requests per step.
-        learning_rate: Peak of a cosine schedule, for the lazy Adam.
-    """
-
-    interests: list[Literal["din"]] = ["din"]
-    embedding_dim: Positive = 16
-    epochs: Positive = 1
     batch_size: Positive = 256
     learning_rate: Rate = 1e-3
 

@@ -66,6 +66,33 @@ def _of_taobao_mm(recipe: "Recipe") -> Any:
     return given and given.model_dump(mode="json", exclude={"source"})
 
 
+def _rankers(recipe: "Recipe") -> tuple[str, ...]:
+    return tuple(f"rankers/{name}" for name in recipe.ranking.variants)
+
+
+_ROLES = ("baseline", "published")
+
+
+def _training_settings(recipe: "Recipe") -> Any:
+    """What changes the rankers: what they are for does not."""
+    settings = _part("ranking", "seed")(recipe)
+    for role in _ROLES:
+        del settings["ranking"][role]
+    return settings
+
+
+def _roles(recipe: "Recipe") -> Any:
+    return recipe.ranking.model_dump(include=set(_ROLES))
+
+
+def _export_settings(recipe: "Recipe") -> Any:
+    return [recipe.saved_models, recipe.ranking.published]
+
+
+def _uses_make(recipe: "Recipe") -> bool:
+    return recipe.ranking.uses_make
+
+
 STAGES = {
     stage.name: stage
     for stage in (
@@ -145,17 +172,15 @@ STAGES = {
             ("make",),
             needs=("behaviours", "embed-items"),
             settings=_part("make", "seed"),
+            wanted=_uses_make,
         ),
         Stage(
             "rank",
-            "trains the rankers: ID-only, +SimTier, +MAKE, +both",
+            "trains the rankers",
             _work("train", "rank"),
-            tuple(
-                f"rankers/{name}"
-                for name in ("id_only", "simtier", "make", "simtier_make")
-            ),
-            needs=("make",),
-            settings=_part("ranking", "seed"),
+            _rankers,
+            needs=("behaviours", "embed-items", "make"),
+            settings=_training_settings,
         ),
         Stage(
             "evaluate",
@@ -163,6 +188,7 @@ STAGES = {
             _work("judge", "evaluate"),
             ("evaluation",),
             needs=("rank",),
+            settings=_roles,
         ),
         Stage(
             "export",
@@ -170,7 +196,7 @@ STAGES = {
             _work("judge", "export"),
             ("serving/export.json",),
             needs=("evaluate",),
-            settings=_part("saved_models"),
+            settings=_export_settings,
             leaves=_outside("exports_state"),
         ),
         Stage(

@@ -84,7 +84,10 @@ class Tickets:
     def _result(self, stage: Stage) -> str | None:
         """Digest of the stage's outputs; `None` where one is missing or incomplete."""
         try:
-            outputs = [_content(self._road.path(name)) for name in stage.outputs]
+            outputs = [
+                _content(self._road.path(name))
+                for name in stage.outputs_of(self._road.recipe)
+            ]
             return _digest([outputs, stage.leaves(self._road)])
         except TfmmError:
             return None

@@ -15,7 +15,8 @@ from tfmm.records.manifest import read_manifest, write_manifest, writing
 from tfmm.records.vocabularies import Vocabularies
 from tfmm.road import taobao_mm
 from tfmm.road.progress import Progress
-from tfmm.road.recipe import VARIANTS, Make, Ranking
+from tfmm.road.ranking_recipe import Interest, Ranking, names_of
+from tfmm.road.recipe import Make
 from tfmm.road.road import Road
 
 
@@ -74,24 +75,44 @@ def make(road: Road) -> None:
 
 
 def rank(road: Road) -> None:
-    """Trains the ID-only ranker and those with SimTier, MAKE and both."""
-    catalog, vocabularies = open_catalog(road), open_vocabularies(road)
+    """Trains the rankers of all variants."""
+    for variant in road.recipe.ranking.variants:
+        train_ranker(road, variant, road.path("rankers", variant))
+
+
+def train_ranker(road: Road, variant: str, folder: Path) -> None:
+    """Trains one variant's ranker for one epoch and saves it.
+
+    Args:
+        road: The run.
+        variant: Name of a variant of the recipe.
+        folder: Where `ranker.keras` and its history are written.
+    """
+    keras.utils.set_random_seed(road.recipe.seed)
     settings = road.recipe.ranking
-    for variant, added in VARIANTS.items():
-        keras.utils.set_random_seed(road.recipe.seed)
-        interests = [_make(road) if name == "make" else name for name in added]
-        model = tfmm.RankingModel(
-            vocabularies,
-            catalog if added else None,
-            interests=[*settings.interests, *interests],
-            embedding_dim=settings.embedding_dim,
-        )
-        path = road.path("rankers", variant, "ranker.keras")
-        _train(road, model, settings, variant, path)
+    interests = settings.variants[variant]
+    model = tfmm.RankingModel(
+        open_vocabularies(road),
+        None if set(names_of(interests)) <= {"din"} else open_catalog(road),
+        interests=[_interest(road, interest) for interest in interests],
+        embedding_dim=settings.embedding_dim,
+        hidden=settings.hidden,
+        labels=settings.labels,
+        cross_layers=settings.cross_layers,
+        recent=settings.recent,
+        position=settings.position,
+        offset=settings.offset,
+    )
+    _train(road, model, settings, variant, folder / "ranker.keras")
 
 
-def _make(road: Road) -> Any:
-    return keras.models.load_model(road.path("make", "make.keras"))
+def _interest(road: Road, interest: Interest) -> Any:
+    """A trained MAKE in place of its name; everything else as it is."""
+    if next(names_of([interest])) != "make":
+        return interest
+    make = keras.models.load_model(road.path("make", "make.keras"))
+    options = interest["make"] if isinstance(interest, dict) else None
+    return tfmm.ranking.MakeInterest(make, **(options or {}))
 
 
 def _train(
@@ -100,7 +121,11 @@ def _train(
     """Fits a model on the training requests and saves it with its history."""
     train = train_requests(road, settings.batch_size)
     rate = cosine(settings.learning_rate, settings.epochs * len(train))
-    model.compile(optimizer=tfmm.ranking.ranking_optimizer(rate))
+    options: dict[str, Any] = {}
+    if isinstance(settings, Ranking):
+        options["rates"] = {"embeddings": settings.embedding_rate}
+        options["weight_decay"] = settings.weight_decay
+    model.compile(optimizer=tfmm.ranking.ranking_optimizer(rate, **options))
     with Progress(road.console, name) as progress:
         history = model.fit(
             train,
