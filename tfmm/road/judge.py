@@ -23,10 +23,8 @@ def evaluate(road: Road) -> None:
     """The gain table on the test requests, and examples for the report."""
     vocabularies = open_vocabularies(road)
     requests = requests_of_the_test(road, vocabularies)
-    rows = {
-        name: collect(_ranker(road, name), requests)
-        for name in road.recipe.ranking.variants
-    }
+    settings = road.recipe.ranking
+    rows = {name: collect(_ranker(road, name), requests) for name in settings.variants}
     best, bars = _known_scores(road)
     table = gain_table(
         rows,
@@ -38,9 +36,7 @@ def evaluate(road: Road) -> None:
     road.console.print(table.render())
     with writing(road.path("evaluation")) as tmp:
         table.save(tmp / "gain.json")
-        examples = _example_requests(
-            _ranker(road, road.recipe.ranking.published), requests
-        )
+        examples = _example_requests(_ranker(road, settings.published), requests)
         (tmp / "example_requests.json").write_text(json.dumps(examples) + "\n")
         shown = len(rows[settings.published])
         counts = {"read": shown, "written": shown, "dropped": {}}
