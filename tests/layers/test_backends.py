@@ -39,6 +39,7 @@ results = [
     attention(*vectors, mask),
     embedding(np.array([[0, 5], [6, 5]])),
     layers.masked_mean(vectors[1], mask),
+    *[layers.MaskedPooling(mode)(vectors[1], mask) for mode in ("sum", "max", "sqrtn")],
     *layers.most_similar(np.round(similarity, 1), pairs, 3),
     *layers.most_similar(similarity, pairs, 8),
     *layers.HistorySearch(2)(*vectors, mask),

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from gradients import numeric_gradients, tensorflow_gradients
 from keras import ops
 
 from tfmm.errors import TfmmError
@@ -31,6 +32,80 @@ def test_weights_by_hand():
     sigmoid = ops.convert_to_numpy(masked_weights(scores, mask, "sigmoid"))
     # sigma(0) = 1/2, sigma(log 3) = 3/4
     np.testing.assert_allclose(sigmoid, [[0.5, 0.75, 0], [0, 0, 0]], atol=1e-6)
+
+
+def _plain(normalization, candidates, history, mask, *weights):
+    """DIN with its whole first layer, one candidate at a time, in float64."""
+    query, key, cross, bias, *dense = weights
+    result = np.zeros(candidates.shape)
+    for b, n in np.ndindex(*candidates.shape[:2]):
+        q, rows = candidates[b, n], history[b][mask[b]]
+        hidden = q @ query + rows @ key + (q * rows) @ cross + bias
+        for kernel, shift in zip(dense[::2], dense[1::2], strict=True):
+            hidden = np.tanh(hidden) @ kernel + shift
+        weights = np.exp(hidden[:, 0])
+        if normalization == "sigmoid":
+            weights = weights / (1 + weights)
+        elif len(rows):
+            weights /= weights.sum()
+        result[b, n] = weights @ rows
+    return result
+
+
+@pytest.mark.parametrize("normalization", ["softmax", "sigmoid"])
+def test_equals_the_plain_version_and_its_gradients(normalization):
+    layer = TargetAttention((5, 3), "tanh", normalization)
+    candidates, history = _random(2, 3, 4), _random(2, 6, 4)
+    layer.build(candidates.shape, history.shape)
+    layer.set_weights([_random(*w.shape) for w in layer.weights])
+    mask = np.array([[True, True, False, True, False, False], [False] * 6])
+    dense = [w for part in layer.dense_layers for w in part.weights]
+    weights = [layer.query_kernel, layer.key_kernel, layer.cross_kernel, layer.bias]
+    weights += dense
+    values = [ops.convert_to_numpy(w).astype("f8") for w in weights]
+    expected = _plain(normalization, candidates, history, mask, *values)
+    actual = ops.convert_to_numpy(layer(candidates, history, mask))
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
+
+    scale = _random(2, 3, 4) + 1
+    exact = numeric_gradients(
+        lambda q, h, *w: (_plain(normalization, q, h, mask, *w) * scale).sum(),
+        [candidates, history, *values],
+    )
+    found = tensorflow_gradients(
+        lambda q, h: layer(q, h, mask) * scale,
+        [candidates, history],
+        [w.value for w in weights],
+    )
+    for gradient, numeric in zip(found, exact, strict=True):
+        np.testing.assert_allclose(gradient, numeric, atol=1e-4)
+
+
+def test_attention_by_hand():
+    layer = TargetAttention((1,), "relu")
+    layer.build((1, 1, 1), (1, 2, 1))
+    weights = [[[1.0]], [[-1.0]], [[2.0]], [0.5], [[0.1]], [0.0]]
+    layer.set_weights([np.array(w, "float32") for w in weights])
+    history = np.array([[[2.0], [-1.0]]], "float32")
+    found = layer(np.array([[[3.0]]], "float32"), history, np.ones([1, 2], bool))
+    # 3 - 2 + 2 * 6 + 0.5 = 13.5; 3 + 1 - 2 * 3 + 0.5 = -1.5, cut to 0.
+    # u = (e^1.35 * 2 - e^0 * 1) / (e^1.35 + e^0)
+    expected = (2 * np.exp(1.35) - 1) / (np.exp(1.35) + 1)
+    np.testing.assert_allclose(ops.convert_to_numpy(found), [[[expected]]], rtol=1e-6)
+
+
+def test_order_of_the_batch_never_matters():
+    layer, mask = TargetAttention(), np.array([[True] * 6, [True] * 2 + [False] * 4])
+    candidates, history = _random(2, 3, 4), _random(2, 6, 4)
+    expected = ops.convert_to_numpy(layer(candidates, history, mask))[::-1]
+    actual = layer(candidates[::-1], history[::-1], mask[::-1])
+    np.testing.assert_allclose(ops.convert_to_numpy(actual), expected, atol=1e-6)
+
+
+def test_config():
+    layer = TargetAttention((5, 3), "tanh", "sigmoid")
+    again = TargetAttention.from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
 
 
 @pytest.mark.parametrize("normalization", ["softmax", "sigmoid"])

@@ -5,6 +5,12 @@ from tfmm.layers.frozen_vectors import FrozenVectors, VectorRows, unit_vectors
 from tfmm.layers.gather import gather_positions, gather_rows
 from tfmm.layers.history_search import HistorySearch, most_similar, same_category
 from tfmm.layers.masks import keep_valid, masked_mean, pair_mask, valid_mask
+from tfmm.layers.pooling import (
+    MaskedPooling,
+    masked_max,
+    masked_sqrtn,
+    masked_sum,
+)
 from tfmm.layers.semantic_attention import (
     SemanticTargetAttention,
     dot_scores,
@@ -27,6 +33,7 @@ __all__ = [
     "FrozenVectors",
     "HistorySearch",
     "HistorySimilarity",
+    "MaskedPooling",
     "SemanticTargetAttention",
     "SimTier",
     "TargetAttention",
@@ -38,7 +45,10 @@ __all__ = [
     "interaction_hidden",
     "inverse_norms",
     "keep_valid",
+    "masked_max",
     "masked_mean",
+    "masked_sqrtn",
+    "masked_sum",
     "masked_weights",
     "most_similar",
     "pair_mask",
