@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from gradients import numeric_gradients, tensorflow_gradients
 from keras import ops
 
@@ -226,6 +227,17 @@ def test_functional_model_saves_and_loads(form, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded.predict(_inputs()), model.predict(_inputs()))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_tensor_of_pairs_and_components(form):
+    layer = SemanticTargetAttention(8, form)
+    shapes = [2, 3, 8], [2, 50, 8], [2, 3, 50], [2, 50], [2, 3, 50]
+    kinds = [tf.float32] * 3 + [tf.bool] * 2
+    specs = [tf.TensorSpec(*pair) for pair in zip(shapes, kinds, strict=True)]
+    graph = tf.function(layer).get_concrete_function(*specs).graph
+    made = [t for op in graph.get_operations() for t in op.outputs]
+    assert max(t.shape.num_elements() or 0 for t in made) <= 2 * 50 * 8
 
 
 def test_config_and_bad_arguments():

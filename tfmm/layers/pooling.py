@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from tfmm.errors import TfmmError
+from tfmm.layers.base import Layer
 from tfmm.layers.masks import keep_valid, masked_mean
 
 
@@ -81,7 +82,7 @@ POOLINGS = {
 
 
 @keras.saving.register_keras_serializable(package="tfmm")
-class MaskedPooling(keras.layers.Layer):
+class MaskedPooling(Layer):
     """Pools a history to one vector; padding, NaN included, never changes it.
 
     Args:
