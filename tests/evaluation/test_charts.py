@@ -40,6 +40,6 @@ def test_line_chart_of_nothing_is_empty():
 
 
 def test_range_bar_stays_inside():
-    svg = str(range_bar(2.0, 0.5, 1.0, 0.75, 0.1, "model"))
+    svg = str(range_bar(2.0, 0.5, 1.0, 0.75, (1.9, 2.1), "model"))
     ElementTree.fromstring(svg)
     assert 'width="100.0"' in svg and 'd="M50.0 0V16"' in svg

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tfmm.errors import TfmmError
-from tfmm.evaluation.collect import collect
+from tfmm.evaluation.collect import collect, collect_logged
 from tfmm.evaluation.columns import Columns
 
 
@@ -101,3 +101,16 @@ def test_a_keras_model_is_run_by_its_predict_function():
     batches = [batch([2, 0, 3]), batch([1])]
     a, b = collect(Model(), batches), collect(logit_is_item, batches)
     np.testing.assert_allclose(a.probability, b.probability, rtol=1e-6)
+
+
+def test_logged_scores_are_taken_as_they_are():
+    scores = np.array([[0.25, 7.0, np.nan], [0.5, np.nan, np.nan]], np.float32)
+    data = batch([2, 1], base_score=scores)
+    logged, model = collect_logged([data]), collect(logit_is_item, [data])
+    assert logged.probability.tolist() == [0.25, 7.0, 0.5]
+    for name in ("user_key", "item", "time", "label", "request"):
+        assert getattr(logged, name).tolist() == getattr(model, name).tolist()
+    with pytest.raises(TfmmError, match="1 NaN"):
+        collect_logged([data | {"n_items": np.array([3, 1])}])
+    with pytest.raises(TfmmError, match="carries no logged score"):
+        collect_logged([batch([2, 1])])

@@ -166,7 +166,7 @@ def test_every_part_is_there(out):
     assert "demo &lt;recipe&gt;" in page
     assert "Every count adds up" in page and "truncated jpeg <b>1</b>" in page
     assert "+ SimTier + MAKE" in page and "item mean + user mean" in page
-    assert page.count('<svg class="chart"') == 3  # SCL: loss, acc; MAKE: loss
+    assert page.count('<svg class="chart"') == 4  # the gain; SCL: loss, acc; MAKE: loss
     assert "00ffee112233" in page and "00ffee1122334455" not in page
     assert "17 older not shown" in page
     assert page.count(">clicked<") == 1 and page.count(">no vectors<") == 2

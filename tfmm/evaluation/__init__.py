@@ -1,9 +1,10 @@
 """Exact metrics over flat columns, the gain table, the report."""
 
-from tfmm.evaluation.collect import collect
+from tfmm.evaluation.collect import collect, collect_logged
 from tfmm.evaluation.columns import Columns
 from tfmm.evaluation.gain import gain_table
 from tfmm.evaluation.gain_rows import GainRow, GainTable
+from tfmm.evaluation.gain_values import Cost
 from tfmm.evaluation.metrics import (
     GroupedAuc,
     auc,
@@ -16,6 +17,7 @@ from tfmm.evaluation.streaming import StreamingGauc
 
 __all__ = [
     "Columns",
+    "Cost",
     "GainRow",
     "GainTable",
     "GroupedAuc",
@@ -23,6 +25,7 @@ __all__ = [
     "auc",
     "calibration",
     "collect",
+    "collect_logged",
     "gain_table",
     "gauc",
     "log_loss",

@@ -52,7 +52,12 @@ def line_chart(series: Mapping[str, Sequence[float | None]], label: str) -> Mark
 
 
 def range_bar(
-    value: float, low: float, high: float, mark: float, error: float | None, style: str
+    value: float,
+    low: float,
+    high: float,
+    mark: float,
+    interval: tuple[float, float] | None,
+    style: str,
 ) -> Markup:
     """One horizontal bar of a table column: value, whisker, and a mark to compare with.
 
@@ -60,7 +65,7 @@ def range_bar(
         value: the bar's end.
         low, high: the column's common scale.
         mark: where the baseline ends.
-        error: half the whisker's length; `None` for no whisker.
+        interval: the whisker's ends; `None` for no whisker.
         style: CSS class of the bar.
 
     Example:
@@ -72,8 +77,8 @@ def range_bar(
         return round(100 * min(max((x - low) / (high - low), 0.0), 1.0), 2)
 
     whisker = ""
-    if error:
-        a, b = across(value - error), across(value + error)
+    if interval:
+        a, b = map(across, interval)
         whisker = f'<path class="whisker" d="M{a} 8H{b}M{a} 5v6M{b} 5v6"/>'
     return Markup(
         '<svg class="gauge" viewBox="0 0 100 16" preserveAspectRatio="none" '

@@ -12,6 +12,9 @@ from tfmm.errors import TfmmError
 from tfmm.evaluation.columns import Columns
 
 Batch = Mapping[str, Any]
+Arrays = dict[str, NDArray[Any]]
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 
 def collect(
@@ -42,14 +45,74 @@ def collect(
         ([3, 4], [0.5, 0.5])
     """
     predict = getattr(model, "predict_on_batch", model)
-    parts: list[dict[str, NDArray[Any]]] = []
+
+    def scored(batch: Arrays) -> tuple[Floats, Mask]:
+        logits = np.asarray(predict(batch), np.float64)
+        valid = _valid(batch, logits)
+        _check_finite(
+            logits[valid],
+            "The model's logits must be finite",
+            "Lower the learning rate or look for NaN in the features",
+        )
+        return _sigmoid(logits[valid]), valid
+
+    return _collected(dataset, scored, model, label)
+
+
+def collect_logged(dataset: Iterable[Batch], label: str | None = None) -> Columns:
+    """The production model's logged scores of the same impressions, as they are.
+
+    Nothing is trained: the scores are the `base_score` of the batches. They need not be
+    probabilities; LogLoss and calibration are left out where they are not.
+
+    Args:
+        dataset: batches as `collect` takes them, with `base_score` `[B, N]`.
+        label: which label to collect. Defaults to the only one in the batch.
+
+    Raises:
+        TfmmError: what `collect` refuses, and batches without `base_score`.
+
+    Example:
+        >>> batch = {"user_key": [7], "time": [0], "n_history": [1], "n_items": [2],
+        ...          "item": [[3, 4, 0]], "label_click": [[1.0, 0.0, 0.0]],
+        ...          "base_score": [[0.25, 0.5, 0.0]]}
+        >>> collect_logged([batch]).probability.tolist()
+        [0.25, 0.5]
+    """
+
+    def scored(batch: Arrays) -> tuple[Floats, Mask]:
+        if "base_score" not in batch:
+            raise TfmmError(
+                "The batch carries no logged score. "
+                f"Received: {sorted(batch)}. Name the column as `base_score` of "
+                "`impressions` in the schema and run the road again."
+            )
+        scores = batch["base_score"].astype(np.float64)
+        valid = _valid(batch, scores)
+        _check_finite(
+            scores[valid],
+            "Logged scores must be finite",
+            "Fill or drop the impressions without a score",
+        )
+        return scores[valid], valid
+
+    return _collected(dataset, scored, None, label)
+
+
+def _collected(
+    dataset: Iterable[Batch],
+    scored: Callable[[Arrays], tuple[Floats, Mask]],
+    model: object,
+    label: str | None,
+) -> Columns:
+    parts: list[Arrays] = []
     requests = 0
     for batch in dataset:
         arrays = {key: np.asarray(value) for key, value in batch.items()}
         name = label or _label_name(model, arrays)
         _check_keys(arrays, name)
-        logits = np.asarray(predict(arrays), np.float64)
-        parts.append(_valid_rows(arrays, logits, name, requests))
+        scores, valid = scored(arrays)
+        parts.append(_valid_rows(arrays, scores, valid, name, requests))
         requests += len(arrays["n_items"])
     if not parts:
         raise TfmmError(
@@ -59,30 +122,36 @@ def collect(
     return Columns(**{k: np.concatenate([p[k] for p in parts]) for k in parts[0]})
 
 
-def _valid_rows(
-    batch: dict[str, NDArray[Any]], logits: NDArray[np.float64], label: str, first: int
-) -> dict[str, NDArray[Any]]:
+def _valid(batch: Arrays, scores: Floats) -> Mask:
+    """Which candidates `[B, N]` are no padding."""
     items = batch["item"]
-    if logits.shape != items.shape:
+    if scores.shape != items.shape:
         raise TfmmError(
             "The model must give one logit per candidate. "
-            f"Received: logits {logits.shape} for candidates {items.shape}. "
+            f"Received: logits {scores.shape} for candidates {items.shape}. "
             "Return [B, N]."
         )
-    valid = np.arange(items.shape[1]) < batch["n_items"][:, None]
-    if not np.isfinite(logits[valid]).all():
+    return np.arange(items.shape[1]) < batch["n_items"][:, None]
+
+
+def _check_finite(scores: Floats, what: str, remedy: str) -> None:
+    if not np.isfinite(scores).all():
         raise TfmmError(
-            "The model's logits must be finite. "
-            f"Received: {int((~np.isfinite(logits[valid])).sum())} NaN or infinite. "
-            "Lower the learning rate or look for NaN in the features."
+            f"{what}. Received: {int((~np.isfinite(scores)).sum())} NaN or infinite. "
+            f"{remedy}."
         )
+
+
+def _valid_rows(
+    batch: Arrays, scores: Floats, valid: Mask, label: str, first: int
+) -> Arrays:
     request, _ = np.nonzero(valid)
     return {
         "user_key": batch["user_key"][request],
-        "item": items[valid],
+        "item": batch["item"][valid],
         "time": batch["time"][request],
         "label": batch[f"label_{label}"][valid],
-        "probability": _sigmoid(logits[valid]),
+        "probability": scores,
         "n_history": batch["n_history"][request],
         "request": first + request,
     }

@@ -71,8 +71,6 @@ def _ranking(table: GainTable) -> list[Heading]:
     ]
     if table.rows[0].new is not None:
         found.append(Heading("new\nitems", lambda row: _new(row, table.baseline)))
-    if PRODUCTION in table and table.baseline != PRODUCTION:
-        found.append(Heading("over\nproduction", _over_production))
     return found
 
 
@@ -80,13 +78,16 @@ def _fit(table: GainTable) -> list[Heading]:
     def gain(row: GainRow) -> Gain | None:
         return None if row.name == table.baseline else row.all_gain
 
-    return [
+    found = [
         Heading("AUC", lambda row: value(row.all.auc)),
         Heading("points", lambda row: signed(_of(gain(row), "auc"))),
         Heading("LogLoss", lambda row: value(row.all.log_loss)),
         Heading("gain", lambda row: signed(_of(gain(row), "log_loss"), 4, -1)),
         Heading("calib.", lambda row: value(row.all.calibration, 2)),
     ]
+    if PRODUCTION in table and table.baseline != PRODUCTION:
+        found.append(Heading("over\nproduction", _over_production))
+    return found
 
 
 def _laid_out(table: GainTable, title: str, headings: Sequence[Heading]) -> Table:

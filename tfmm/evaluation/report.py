@@ -9,7 +9,7 @@ from typing import Any
 
 from tfmm.catalog import Catalog
 from tfmm.errors import TfmmError
-from tfmm.evaluation.charts import line_chart, nice_ticks, range_bar
+from tfmm.evaluation.gain_page import card
 from tfmm.evaluation.gain_rows import GainTable
 from tfmm.evaluation.report_items import (
     check_requests,
@@ -19,7 +19,6 @@ from tfmm.evaluation.report_items import (
     neighbourhoods,
     read_cards,
 )
-from tfmm.evaluation.report_json import pretty
 from tfmm.evaluation.report_retrieval import retrieval
 from tfmm.evaluation.report_serving import read_optional, served_answer, timings
 from tfmm.evaluation.report_stages import (
@@ -28,6 +27,7 @@ from tfmm.evaluation.report_stages import (
     single_epochs,
     stage_counts,
 )
+from tfmm.evaluation.templates import environment
 from tfmm.records.manifest import NAME
 
 HISTORY_SHOWN = 16
@@ -61,7 +61,7 @@ def write_report(out_folder: str | Path, recipe_name: str) -> Path:
         )
     stages, curves = stage_counts(out), fit_curves(out)
     page = (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             recipe=recipe_name,
@@ -106,61 +106,7 @@ def _items(out: Path) -> dict[str, Any]:
 
 def _gain(out: Path) -> dict[str, Any] | None:
     path = out / "evaluation" / "gain.json"
-    if not path.is_file():
-        return None
-    table = GainTable.open(path)
-    values = [row.all.gauc for row in table.rows if row.all.gauc is not None]
-    base = table[table.baseline].all.gauc
-    ticks = nice_ticks(min([0.5, *values]), max([0.55, *values]))
-    bars = {
-        row.name: range_bar(
-            row.all.gauc,
-            ticks[0],
-            ticks[-1],
-            base or ticks[0],
-            (row.all_gain.gauc_error or 0) / 100,
-            row.kind,
-        )
-        for row in table.rows
-        if row.all.gauc is not None
-    }
-    models = [row for row in table.rows if row.kind == "model"]
-    return {
-        "table": table,
-        "bars": bars,
-        "low": ticks[0],
-        "high": ticks[-1],
-        "fullest": models[-1] if len(models) > 1 else None,
-    }
-
-
-def _environment() -> Any:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tfmm.evaluation", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["count"] = lambda n: f"{n:,}"
-    environment.filters["signed"] = _signed
-    environment.filters["fixed"] = _fixed
-    environment.filters["words"] = lambda text: str(text).replace("_", " ")
-    environment.filters["pretty"] = pretty
-    environment.globals["line_chart"] = line_chart
-    return environment
-
-
-def _fixed(value: float | None, digits: int = 4) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def _signed(value: float | None, digits: int = 2) -> str:
-    if value is None:
-        return ""
-    return f"{value:+.{digits}f}".replace("-", "−")
+    return card(GainTable.open(path)) if path.is_file() else None
 
 
 def _versions() -> dict[str, str]:
