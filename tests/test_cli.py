@@ -19,7 +19,7 @@ def tfmm(*arguments, cwd=None):
 
 def test_help_names_every_verb():
     shown = tfmm("--help").stdout
-    for verb in ("run", "init", "try", "serve", "request", "pretrain", "report"):
+    for verb in ("run", "init", "try", "gain", "serve", "request", "pretrain"):
         assert f" {verb} " in shown
 
 

@@ -5,7 +5,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,6 +14,9 @@ from rich.markup import escape
 import tfmm
 from tfmm.errors import TfmmError
 from tfmm.road.stages import STAGES
+
+if TYPE_CHECKING:
+    from tfmm.road.recipe import Recipe
 
 app = typer.Typer(
     help=(
@@ -124,16 +127,22 @@ def run(
 def _walk(
     recipe: Path, only: str | None, start: str | None = None, out: str | None = None
 ) -> None:
-    from tfmm.road.recipe import Recipe
     from tfmm.road.road import Road
     from tfmm.road.walk import walk
 
-    chosen = Recipe.from_yaml(recipe)
+    walk(Road(_recipe(recipe, out), console), STAGES, only, start)
+
+
+def _recipe(path: Path, out: str | None) -> "Recipe":
+    """The recipe, writing to another place where one is given."""
+    from tfmm.road.recipe import Recipe
+
+    chosen = Recipe.from_yaml(path)
     if out is not None:
         folder = chosen.folder
         chosen = chosen.model_copy(update={"out": out})
         chosen._folder = folder
-    walk(Road(chosen, console), STAGES, only, start)
+    return chosen
 
 
 def _add_verb(name: str, what: str) -> None:
@@ -144,6 +153,37 @@ def _add_verb(name: str, what: str) -> None:
 
 for _stage in STAGES.values():
     _add_verb(_stage.name, _stage.what)
+
+
+@app.command()
+def gain(
+    recipe: RecipeFile,
+    variants: Annotated[
+        str | None,
+        typer.Option(
+            help="Names with commas between: vector, simscore, simtier, make, "
+            "simtier_make, muse, or the recipe's own. All when left out."
+        ),
+    ] = None,
+    offset: Annotated[
+        str | None,
+        typer.Option(help="base_score: train on top of the logged score."),
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(help="Write here, not to the recipe's `out`.")
+    ] = None,
+) -> None:
+    """Trains every way to use the vectors and prints the gain card.
+
+    The gain over the ID-only ranker, with intervals over users, on new items and by how
+    often items occur in training, beside what each ranker costs. What is trained
+    already is left out.
+    """
+    from tfmm.road.gain import gain as compare
+    from tfmm.road.road import Road
+
+    names = None if variants is None else [x.strip() for x in variants.split(",")]
+    compare(Road(_recipe(recipe, out), console), names, offset)
 
 
 @app.command()

@@ -13,6 +13,8 @@ import yaml
 from rich.console import Console
 
 from tfmm.errors import TfmmError
+from tfmm.evaluation import GainTable
+from tfmm.road.gain import gain
 from tfmm.road.recipe import Recipe
 from tfmm.road.road import Road
 from tfmm.road.stages import STAGES
@@ -127,3 +129,17 @@ def test_the_readme_example_runs(walked, monkeypatch, capsys):
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     exec(example.replace("out/demo", walked[0].out), {})
     assert "GroupedAuc(value=" in capsys.readouterr().out
+
+
+def test_the_gain_card_over_the_logged_score(walked):
+    recipe, _ = walked
+    console = Console(file=io.StringIO(), width=120)
+    table = gain(Road(recipe, console), ["simtier"], "base_score")
+    assert [row.name for row in table.rows] == ["production", "id_only", "simtier"]
+    evaluated = GainTable.open(Path(recipe.out, "evaluation", "gain.json"))
+    assert table["production"].all == evaluated["production"].all
+    assert evaluated["simtier"].total.over_production is not None
+    assert table["simtier"].cost.vector_bytes > 0
+    assert evaluated["id_only"].cost.vector_bytes == 0
+    shown = console.file.getvalue()
+    assert "SimTier over production" in shown and "What they cost" in shown

@@ -1,6 +1,8 @@
 """Stages that judge and publish: evaluation, export, parity over REST, report."""
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -8,10 +10,18 @@ import numpy as np
 from rich.markup import escape
 
 import tfmm
-from tfmm.evaluation import Columns, collect, gain_table
+from tfmm.evaluation import (
+    Columns,
+    GainTable,
+    collect,
+    collect_logged,
+    gain_table,
+)
+from tfmm.evaluation.gain_rows import PRODUCTION
 from tfmm.identity import read_secret, user_keys
 from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import write_manifest, writing
+from tfmm.road.cost import read_cost
 from tfmm.road.road import Road
 from tfmm.road.train import open_catalog, open_vocabularies
 
@@ -20,25 +30,17 @@ TEST_BATCH = 256
 
 
 def evaluate(road: Road) -> None:
-    """The gain table on the test requests, and examples for the report."""
-    vocabularies = open_vocabularies(road)
-    requests = requests_of_the_test(road, vocabularies)
+    """The gain card on the test requests, and examples for the report."""
+    requests = requests_of_the_test(road, open_vocabularies(road))
     settings = road.recipe.ranking
-    rows = {name: collect(_ranker(road, name), requests) for name in settings.variants}
-    best, bars = _known_scores(road)
-    table = gain_table(
-        rows,
-        best=best,
-        baseline=settings.baseline,
-        bars=bars,
-        embedding_row=vocabularies.items.embedding_row,
-    )
+    folders = {name: road.path("rankers", name) for name in settings.variants}
+    table = gain_of(road, folders, settings.baseline)
     road.console.print(table.render())
     with writing(road.path("evaluation")) as tmp:
         table.save(tmp / "gain.json")
         examples = _example_requests(_ranker(road, settings.published), requests)
         (tmp / "example_requests.json").write_text(json.dumps(examples) + "\n")
-        shown = len(rows[settings.published])
+        shown = table.rows[0].all.impressions
         counts = {"read": shown, "written": shown, "dropped": {}}
         write_manifest(tmp, kind="evaluation", counts=counts)
 
@@ -97,10 +99,38 @@ def requests_of_the_test(
     return tfmm.data.requests(road.path("timelines", "test"), vocabularies, batch_size)
 
 
-def _ranker(road: Road, variant: str) -> Any:
-    return keras.models.load_model(
-        road.path("rankers", variant, "ranker.keras"), compile=False
+def gain_of(road: Road, folders: Mapping[str, Path], baseline: str) -> GainTable:
+    """The gain card of trained rankers, beside the production model where it is logged.
+
+    Args:
+        road: The run.
+        folders: Where each row's ranker lies.
+        baseline: The row that gains refer to, `"production"` for the logged score.
+    """
+    vocabularies = open_vocabularies(road)
+    requests = requests_of_the_test(road, vocabularies)
+    rows = {name: collect(_load(folder), requests) for name, folder in folders.items()}
+    if vocabularies.spec.base_score:
+        rows[PRODUCTION] = collect_logged(requests, vocabularies.spec.labels[0])
+    best, bars = _known_scores(road)
+    costs = {name: read_cost(folder) for name, folder in folders.items()}
+    return gain_table(
+        rows,
+        best=best,
+        baseline=baseline,
+        bars=bars,
+        embedding_row=vocabularies.items.embedding_row,
+        train_count=vocabularies.items.train_count,
+        costs={name: cost for name, cost in costs.items() if cost is not None},
     )
+
+
+def _ranker(road: Road, variant: str) -> Any:
+    return _load(road.path("rankers", variant))
+
+
+def _load(folder: Path) -> Any:
+    return keras.models.load_model(folder / "ranker.keras", compile=False)
 
 
 def _known_scores(road: Road) -> tuple[Columns | None, dict[str, Columns]]:

@@ -14,6 +14,7 @@ from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import read_manifest, write_manifest, writing
 from tfmm.records.vocabularies import Vocabularies
 from tfmm.road import taobao_mm
+from tfmm.road.cost import StepTimes, cost_of, write_cost
 from tfmm.road.progress import Progress
 from tfmm.road.ranking_recipe import Interest, Ranking, names_of
 from tfmm.road.recipe import Make
@@ -86,7 +87,7 @@ def train_ranker(road: Road, variant: str, folder: Path) -> None:
     Args:
         road: The run.
         variant: Name of a variant of the recipe.
-        folder: Where `ranker.keras` and its history are written.
+        folder: Where `ranker.keras`, its history and its cost are written.
     """
     keras.utils.set_random_seed(road.recipe.seed)
     settings = road.recipe.ranking
@@ -126,18 +127,20 @@ def _train(
         options["rates"] = {"embeddings": settings.embedding_rate}
         options["weight_decay"] = settings.weight_decay
     model.compile(optimizer=tfmm.ranking.ranking_optimizer(rate, **options))
+    steps = StepTimes()
     with Progress(road.console, name) as progress:
         history = model.fit(
             train,
             epochs=settings.epochs,
             shuffle=False,
             verbose=0,
-            callbacks=[progress],
+            callbacks=[steps, progress],
         )
     seen = read_manifest(road.path("timelines", "train"))["counts"]["written"]
     with writing(path.parent) as tmp:
         model.save(tmp / path.name)
         write_json(tmp / "history.json", history.history)
+        write_cost(tmp, cost_of(model, steps))
         counts = {"read": seen, "written": seen, "dropped": {}}
         write_manifest(tmp, kind=path.stem, counts=counts)
 
