@@ -101,7 +101,7 @@ def _ranker_stage(recipe: Recipe, variant: str, offset: str | None) -> Stage:
     folder = _ranker_folder(recipe, variant, offset)
     interests = _interests(recipe, variant)
     prefix = "rank" if offset == recipe.ranking.offset else f"rank-on-{offset}"
-    needs = ("behaviours", "embed-items")
+    needs: tuple[str, ...] = ("behaviours", "embed-items")
     if "make" in names_of(interests):
         needs = (*needs, "make")
 
