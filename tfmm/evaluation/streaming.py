@@ -26,7 +26,8 @@ class StreamingGauc:
     bytes for each row of the largest shard, or of memory while nothing is on disk.
 
     Args:
-        rows_in_memory: rows held before they go to disk. Defaults to a million (17 MB).
+        rows_in_memory: rows held before they go to disk. Defaults to a million: 17 MB,
+            and three times that while they are written.
         shards: number of files. Defaults to 64.
         folder: where the temporary files go; the system's place when absent. They are
             removed with this object.
