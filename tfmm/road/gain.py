@@ -130,7 +130,7 @@ def _with(road: Road, variant: str, offset: str | None) -> Road:
 
 
 def _training_settings(recipe: Recipe, variant: str, offset: str | None) -> Any:
-    roles = {"variants", "baseline", "published", "offset"}
+    roles = {"variants", "baseline", "published", "reported", "offset"}
     usual = recipe.ranking.model_dump(mode="json", exclude=roles)
     return [usual, recipe.seed, _interests(recipe, variant), offset]
 

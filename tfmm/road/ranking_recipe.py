@@ -39,9 +39,11 @@ class Ranking(Part):
         offset: `base_score` to start from the production model's logged score.
         epochs: ID embeddings overfit in the second.
         batch_size: Requests per step.
-        learning_rate: Peak of a cosine schedule, for the lazy Adam.
-        embedding_rate: Multiple of it at which embeddings learn.
+        learning_rate: Of the lazy Adam.
+        schedule: `cosine` with the rate as its peak, or `constant`.
+        rates: Part -> multiple of the rate, such as `{embeddings: 10}`.
         weight_decay: Of dense weights, decoupled.
+        reported: Variant -> the GAUC that others report for it, shown beside.
     """
 
     variants: dict[str, list[Interest]] = {name: VARIANTS[name] for name in USUAL}
@@ -57,8 +59,10 @@ class Ranking(Part):
     epochs: Positive = 1
     batch_size: Positive = 256
     learning_rate: Rate = 1e-3
-    embedding_rate: Rate = 1.0
+    schedule: Literal["cosine", "constant"] = "cosine"
+    rates: dict[str, float] = {}
     weight_decay: float | None = None
+    reported: dict[str, float] = {}
 
     @model_validator(mode="before")
     @classmethod

@@ -70,7 +70,7 @@ def _rankers(recipe: "Recipe") -> tuple[str, ...]:
     return tuple(f"rankers/{name}" for name in recipe.ranking.variants)
 
 
-_ROLES = ("baseline", "published")
+_ROLES = ("baseline", "published", "reported")
 
 
 def _training_settings(recipe: "Recipe") -> Any:

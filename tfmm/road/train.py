@@ -121,12 +121,7 @@ def _train(
 ) -> None:
     """Fits a model on the training requests and saves it with its history."""
     train = train_requests(road, settings.batch_size)
-    rate = cosine(settings.learning_rate, settings.epochs * len(train))
-    options: dict[str, Any] = {}
-    if isinstance(settings, Ranking):
-        options["rates"] = {"embeddings": settings.embedding_rate}
-        options["weight_decay"] = settings.weight_decay
-    model.compile(optimizer=tfmm.ranking.ranking_optimizer(rate, **options))
+    model.compile(optimizer=_optimizer(settings, settings.epochs * len(train)))
     steps = StepTimes()
     with Progress(road.console, name) as progress:
         history = model.fit(
@@ -143,6 +138,17 @@ def _train(
         write_cost(tmp, cost_of(model, steps))
         counts = {"read": seen, "written": seen, "dropped": {}}
         write_manifest(tmp, kind=path.stem, counts=counts)
+
+
+def _optimizer(settings: Make | Ranking, steps: int) -> Any:
+    if not isinstance(settings, Ranking):
+        return tfmm.ranking.ranking_optimizer(cosine(settings.learning_rate, steps))
+    falling = settings.schedule == "cosine"
+    return tfmm.ranking.ranking_optimizer(
+        cosine(settings.learning_rate, steps) if falling else settings.learning_rate,
+        rates=settings.rates,
+        weight_decay=settings.weight_decay,
+    )
 
 
 def open_catalog(road: Road) -> Any:
