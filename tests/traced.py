@@ -28,7 +28,9 @@ def traced_step(model, batch, rows):
     specs = tf.nest.map_structure(
         lambda x: tf.TensorSpec([None, *x.shape[1:]], x.dtype), batch
     )
-    graph = tf.function(model.train_step).get_concrete_function(specs).graph
+    strategy = model.distribute_strategy
+    step = tf.function(lambda batch: strategy.run(model.train_step, args=(batch,)))
+    graph = step.get_concrete_function(specs).graph
     tables = {
         inside.op.name
         for outside, inside in graph.captures

@@ -67,5 +67,5 @@ def _of_this_replica(variable: Any) -> Any:
     if replica is None or replica.num_replicas_in_sync == 1:
         return variable
     copies = replica.strategy.experimental_local_results(variable)
-    number = replica.replica_id_in_sync_group
-    return copies[number] if isinstance(number, int) else variable
+    number = tf.get_static_value(replica.replica_id_in_sync_group)
+    return variable if number is None else copies[number % len(copies)]
