@@ -48,15 +48,16 @@ def test_lazy_adam_equals_numpy_lazy_adam():
     values = values.astype("float64")
     mean, square = np.zeros_like(values), np.zeros_like(values)
     optimizer = LazyAdam(0.05)
+    beta_1, beta_2 = np.float32(0.9), np.float32(0.999)  # As Keras corrects the bias.
     for step, (ids, rows) in enumerate(_sparse_steps(), start=1):
         optimizer.apply([_sparse(ids, rows)], [actual])
         hit = np.unique(ids)
         gradient = _dense(ids, rows)[hit].astype("float64")
         mean[hit] = 0.9 * mean[hit] + 0.1 * gradient
         square[hit] = 0.999 * square[hit] + 0.001 * gradient**2
-        rate = 0.05 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+        rate = 0.05 * np.sqrt(1 - beta_2**step) / (1 - beta_1**step)
         values[hit] -= rate * mean[hit] / (np.sqrt(square[hit]) + 1e-7)
-    np.testing.assert_allclose(actual.numpy(), values, atol=1e-5)
+    np.testing.assert_allclose(actual.numpy(), values, atol=1e-6)
 
 
 def test_lazy_adam_equals_adam_when_every_row_is_hit():
@@ -68,7 +69,7 @@ def test_lazy_adam_equals_adam_when_every_row_is_hit():
         rows = np.concatenate([rows, np.ones([ROWS, DIM], "float32")])
         lazy.apply([_sparse(ids, rows)], [actual])
         dense.apply([tf.constant(_dense(ids, rows))], [expected])
-    np.testing.assert_allclose(actual.numpy(), expected.numpy(), atol=1e-5)
+    np.testing.assert_allclose(actual.numpy(), expected.numpy(), atol=1e-6)
 
 
 def test_absent_rows_do_not_move():
@@ -80,17 +81,39 @@ def test_absent_rows_do_not_move():
     assert np.flatnonzero(moved).tolist() == [4]
 
 
+def _norm_to_half(total):
+    return total * 0.5 / np.linalg.norm(total)
+
+
+@pytest.mark.parametrize(
+    ("option", "clipped"),
+    [
+        ({"clipnorm": 0.5}, _norm_to_half),
+        ({"global_clipnorm": 0.5}, _norm_to_half),
+        ({"clipvalue": 0.1}, lambda total: total.clip(-0.1, 0.1)),
+    ],
+)
 @pytest.mark.parametrize("kind", [LazyAdam, SparseAdagrad])
-def test_clipnorm_sees_summed_rows(kind):
+def test_clipping_sees_summed_rows(kind, option, clipped):
     _, actual = _start()
     _, expected = _start()
     ids, rows = next(_sparse_steps())
-    kind(0.1, clipnorm=0.5).apply([_sparse(ids, rows)], [actual])
-    total = _dense(ids, rows)
-    total *= 0.5 / np.linalg.norm(total)
+    kind(0.1, **option).apply([_sparse(ids, rows)], [actual])
+    total = clipped(_dense(ids, rows))
     hit = np.unique(ids)
     kind(0.1).apply([_sparse(hit, total[hit])], [expected])
     np.testing.assert_allclose(actual.numpy(), expected.numpy(), atol=1e-6)
+
+
+def test_the_global_norm_is_over_rows_and_dense_weights():
+    optimizer = SparseAdagrad(1.0, global_clipnorm=1.0, initial_accumulator_value=0.0)
+    table, dense = keras.Variable(np.zeros([3, 1])), keras.Variable(np.zeros([1]))
+    rows = tf.IndexedSlices(tf.ones([4, 1]), tf.constant([2, 2, 1, 1]), (3, 1))
+    optimizer.apply([rows, tf.ones([1])], [table, dense])
+    # Summed rows 2 and 2, dense 1: a norm of 3, so that they become 2/3, 2/3, 1/3.
+    totals = [optimizer._accumulators[place].numpy().ravel() for place in (0, 1)]
+    np.testing.assert_allclose(totals[0], [0, 4 / 9, 4 / 9], atol=1e-6)
+    np.testing.assert_allclose(totals[1], [1 / 9], atol=1e-6)
 
 
 @pytest.mark.parametrize(
