@@ -1,5 +1,8 @@
 """The row-wise optimizers in `fit`: sparse throughout, saved, resumed, compiled."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +10,14 @@ import tensorflow as tf
 from small_ranker import ROWS, examples, small_ranker, trained
 from traced import BY_ROW, traced_step
 
-from tfmm.ranking import AdamAdagrad, LazyAdam, RowLossScale, SparseAdagrad
+from tfmm.ranking import (
+    AdamAdagrad,
+    LazyAdam,
+    RankingModel,
+    RowLossScale,
+    SparseAdagrad,
+    ranking_optimizer,
+)
 
 KINDS = [LazyAdam, SparseAdagrad, AdamAdagrad]
 
@@ -51,6 +61,20 @@ def test_mixed_precision_keeps_rows_sparse(policy):
         optimizer = RowLossScale(optimizer)
     step = traced_step(small_ranker(optimizer), _batch(), ROWS)
     assert step.large == []
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"], indirect=True)
+def test_no_op_of_the_rankers_step_is_as_long_as_its_tables(
+    policy, vocabularies, tables, batch
+):
+    grown = SimpleNamespace(**vars(vocabularies))
+    grown.spec = replace(vocabularies.spec, users=ROWS, items=ROWS)
+    model = RankingModel(grown, tables, interests=["din", "simtier"])
+    model.compile(ranking_optimizer(1e-3, 1e-2, weight_decay=0.1), jit_compile=False)
+    assert isinstance(model.optimizer, RowLossScale) == (policy == "mixed_float16")
+    step = traced_step(model, {key: tf.constant(batch[key]) for key in batch}, ROWS)
+    assert step.large == []
+    assert step.uses <= {*BY_ROW, "If"}  # In float16 the update is under a condition.
 
 
 def test_the_search_for_long_ops_finds_those_of_stock_adam():
