@@ -77,12 +77,10 @@ class RequestOrder:
         if self.shuffle:
             files = _shuffled(files, seed_of(self.seed, epoch, 0, FILES))
         records = tf.data.Dataset.from_tensor_slices(files).interleave(
-            _records_of,
-            cycle_length=_FILES_AT_ONCE if self.shuffle else 1,
-            block_length=_RECORDS_IN_TURN,
+            _records_of, cycle_length=_FILES_AT_ONCE if self.shuffle else 1
         )
         # Parsing uses all cores by itself, and pools are large.
-        pools = records.batch(self.pool_size).map(self.read, deterministic=True)
+        pools = records.rebatch(self.pool_size).map(self.read)
         end = tf.data.Dataset.from_tensors(none)
         parts = [
             tf.data.Dataset.zip(tf.data.Dataset.from_tensors(last).repeat(), part)
@@ -142,9 +140,9 @@ def pool_size(counts: Any, total_bytes: int, batch_size: int) -> int:
 
 
 def _records_of(file: tf.Tensor) -> tf.data.Dataset:
-    return tf.data.Dataset.zip(
-        tf.data.TFRecordDataset(file), tf.data.Dataset.from_tensors(file).repeat()
-    )
+    """Some records of a file at a time, each with the file's name."""
+    some = tf.data.TFRecordDataset(file).batch(_RECORDS_IN_TURN)
+    return some.map(lambda records: (records, tf.fill(tf.shape(records), file)))
 
 
 def _one_by_one(pool: Pool, order: tf.Tensor, starts: tf.Tensor) -> tf.data.Dataset:
