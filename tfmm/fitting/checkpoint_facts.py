@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,9 +22,14 @@ _LONGEST = 300
 
 
 def weights_of(model: keras.Model) -> list[Any]:
-    """Weights and states of dropout; without the metrics' sums."""
-    sums = {id(variable) for variable in model.metrics_variables}
-    return [variable for variable in model.variables if id(variable) not in sums]
+    """Weights and states of dropout; without the metrics' sums and constants."""
+    others = {id(v) for v in [*model.metrics_variables, *constants_of(model)]}
+    return [variable for variable in model.variables if id(variable) not in others]
+
+
+def constants_of(model: keras.Model) -> list[Any]:
+    """What the model declares, in `constants`, never to change in training."""
+    return list(getattr(model, "constants", ()))
 
 
 def made_for(
@@ -52,6 +58,7 @@ def made_for(
         "model": type(model).__name__,
         "variables": f"{len(shapes)}, digest {_digest(shapes)}",
         **{f"model.{k}": _short(v) for k, v in _unnamed(model.get_config()).items()},
+        "constants": _digest([_content(v) for v in constants_of(model)]),
         "optimizer": optimizer,
         "data.batches": steps,
         "data.pairs": getattr(x, "num_pairs", None),
@@ -81,6 +88,12 @@ def _without_rate(config: Any) -> Any:
 def _short(value: Any) -> Any:
     """The value, or of a whole tower's configuration a digest."""
     return value if len(json.dumps(value)) <= _LONGEST else f"digest {_digest(value)}"
+
+
+def _content(variable: Any) -> int:
+    """A checksum of the values: tables may be large."""
+    flat = np.ascontiguousarray(variable).reshape(-1)
+    return zlib.crc32(flat.view(np.uint8).data)
 
 
 def _digest(parts: Any) -> str:

@@ -163,6 +163,8 @@ class Keeper(keras.callbacks.CallbackList):
 
     def _save(self, mark: str = "", finished: bool = False) -> None:
         total = self._epoch * self.params["steps"] + self._step
+        if hasattr(self.model, "jax_state_sync"):
+            self.model.jax_state_sync()
         weights = _values(weights_of(self.model))
         if any(w.dtype.kind in "fV" and not np.isfinite(w).all() for w in weights):
             return  # The last good ones stay.

@@ -33,8 +33,8 @@ def fit_with_checkpoints(
     each epoch, and on Ctrl-C or SIGTERM once the step under way is over (press again
     to stop at once); the last two are kept. A fit that was interrupted and resumed
     ends with the numbers of one that was not, provided that the data set's `at(epoch,
-    step)` gives the batches from there, as that of `tfmm.data.pairs` does; of others
-    the batches taken before are skipped.
+    step)` gives the batches from there, as those of `tfmm.data.pairs` and
+    `tfmm.data.requests` do; of others the batches taken before are skipped.
 
     Args:
         model: A compiled model whose variables exist.
@@ -119,6 +119,7 @@ def _steps(x: Any, every: int | None, kwargs: Mapping[str, Any]) -> int:
             f"count themselves, and a positive `checkpoint_every`. Received: "
             f"{type(x).__name__} of {steps} batches, checkpoint_every={every}"
             f"{''.join(f', {name}={kwargs[name]}' for name in sorted(taken))}. "
-            "tfmm.data.pairs gives such a data set; or fit without `checkpoints`."
+            "tfmm.data.pairs and tfmm.data.requests give such data sets; or fit "
+            "without `checkpoints`."
         )
     return steps

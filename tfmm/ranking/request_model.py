@@ -12,6 +12,7 @@ from tfmm.layers.masks import keep_valid, valid_mask
 from tfmm.ranking.loss_scale import scaled_for
 from tfmm.ranking.optimizers import ranking_optimizer
 from tfmm.ranking.plain_task import PlainTask
+from tfmm.ranking.resumable import Resumable
 from tfmm.ranking.tfrs_tasks import ranking_task
 
 Batch = Mapping[str, Any]
@@ -62,7 +63,7 @@ def _sum_of_replicas(value: Any) -> Any:
     return replica.all_reduce(tf.distribute.ReduceOp.SUM, value)
 
 
-class RequestModel(Keras3Only, keras.Model):
+class RequestModel(Keras3Only, Resumable):
     """A Keras model from request batches (dicts, labels included) to logits `[B, N]`.
 
     `fit`, `evaluate` and `predict` take a data set of such dicts and nothing else.

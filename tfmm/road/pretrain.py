@@ -1,10 +1,9 @@
 """The stage that trains the towers by SCL."""
 
 import json
-import shutil
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,9 @@ from tfmm.road.progress import Progress
 from tfmm.road.retrieval import item_attributes, items_of_pairs, retrieval_facts
 from tfmm.road.road import Road
 from tfmm.road.sheets import save_sheets
-from tfmm.road.stages import STAGES
-from tfmm.road.tickets import Tickets
 from tfmm.road.towers import rates, towers, unknown_shares
 from tfmm.road.train import cosine, write_json
+from tfmm.road.work import CHECKPOINTS, work_of
 from tfmm.schema import Schema
 
 
@@ -49,24 +47,21 @@ def pretrain(road: Road) -> None:
         scl = _model(settings, encoders, settings.epochs * len(train))
         rate = cosine(settings.learning_rate, settings.epochs * len(train))
         scl.compile(optimizer=tfmm.encoders.AdamW(rate, rates=rates(road, encoders)))
-        work = _work_folder(road)
         progress = Progress(road.console, "SCL", pretrain_line)
-        with progress, warnings.catch_warnings():
-            # The line of an epoch says it.
-            warnings.filterwarnings("ignore", r"Task .* has collapsed")
-            history = scl.fit(
-                train,
-                epochs=settings.epochs,
-                validation_data=test,
-                verbose=0,
-                callbacks=[*_monitors(road, settings), progress],
-                checkpoints=work,
-                checkpoint_every=settings.checkpoint_every,
-            )
-        _save(road, scl, encoders, train.num_pairs, test, history, unknown)
-    shutil.rmtree(work.parent)
-    with suppress(OSError):  # Somebody keeps something else there.
-        work.parent.parent.rmdir()
+        with work_of(road, "pretrain") as work:
+            with progress, warnings.catch_warnings():
+                # The line of an epoch says it.
+                warnings.filterwarnings("ignore", r"Task .* has collapsed")
+                history = scl.fit(
+                    train,
+                    epochs=settings.epochs,
+                    validation_data=test,
+                    verbose=0,
+                    callbacks=[*_monitors(road, settings), progress],
+                    checkpoints=work / CHECKPOINTS,
+                    checkpoint_every=settings.checkpoint_every,
+                )
+            _save(road, scl, encoders, train.num_pairs, test, history, unknown)
 
 
 def _pairs(road: Road, encoders: dict[str, Any]) -> tuple[Any, Any]:
@@ -198,18 +193,6 @@ def _save(
             tasks=[str(task) for task in scl.tasks],
             unknown_tokens=unknown,
         )
-
-
-def _work_folder(road: Road) -> Path:
-    """Where this training's checkpoints are; those of other settings are removed."""
-    made_from = Tickets(road, STAGES).made_from(STAGES["pretrain"])
-    folder = road.path(".work", f"pretrain-{made_from[:16]}")
-    for other in folder.parent.glob("pretrain-*"):
-        if other != folder:
-            shutil.rmtree(other)
-    if (folder / "checkpoints").is_dir():
-        road.console.print("      going on where it was interrupted")
-    return folder / "checkpoints"
 
 
 @contextmanager

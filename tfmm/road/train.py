@@ -1,6 +1,7 @@
 """Stages after the towers: the catalog, MAKE, the rankers."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from tfmm.road.progress import Progress
 from tfmm.road.ranking_recipe import Interest, Ranking, names_of
 from tfmm.road.recipe import Make
 from tfmm.road.road import Road
+from tfmm.road.work import CHECKPOINTS, work_of
+
+CHECKPOINT_EVERY = 1000
 
 
 def embed_items(road: Road) -> None:
@@ -72,22 +76,34 @@ def make(road: Road) -> None:
     """Trains MAKE on the multimodal vectors alone, several epochs."""
     keras.utils.set_random_seed(road.recipe.seed)
     model = tfmm.MAKE(open_catalog(road))
-    _train(road, model, road.recipe.make, "MAKE", road.path("make", "make.keras"))
+    path = road.path("make", "make.keras")
+    with work_of(road, "make") as work:
+        _train(road, model, road.recipe.make, "MAKE", path, work / CHECKPOINTS)
 
 
 def rank(road: Road) -> None:
-    """Trains the rankers of all variants."""
-    for variant in road.recipe.ranking.variants:
-        train_ranker(road, variant, road.path("rankers", variant))
+    """Trains the rankers of all variants; once interrupted, those that lack yet."""
+    with work_of(road, "rank") as work:
+        for variant in road.recipe.ranking.variants:
+            folder, done = road.path("rankers", variant), work / f"{variant}.done"
+            if done.is_file() and folder.is_dir():
+                road.console.print(f"      {variant} was trained before")
+                continue
+            train_ranker(road, variant, folder, work / variant)
+            shutil.rmtree(work / variant, ignore_errors=True)
+            done.touch()
 
 
-def train_ranker(road: Road, variant: str, folder: Path) -> None:
+def train_ranker(
+    road: Road, variant: str, folder: Path, checkpoints: Path | None = None
+) -> None:
     """Trains one variant's ranker for one epoch and saves it.
 
     Args:
         road: The run.
         variant: Name of a variant of the recipe.
         folder: Where `ranker.keras`, its history and its cost are written.
+        checkpoints: A folder for those, to go on from after an interruption.
     """
     keras.utils.set_random_seed(road.recipe.seed)
     settings = road.recipe.ranking
@@ -104,7 +120,8 @@ def train_ranker(road: Road, variant: str, folder: Path) -> None:
         position=settings.position,
         offset=settings.offset,
     )
-    _train(road, model, settings, variant, folder / "ranker.keras")
+    path = folder / "ranker.keras"
+    _train(road, model, settings, variant, path, checkpoints)
 
 
 def _interest(road: Road, interest: Interest) -> Any:
@@ -117,7 +134,12 @@ def _interest(road: Road, interest: Interest) -> Any:
 
 
 def _train(
-    road: Road, model: Any, settings: Make | Ranking, name: str, path: Path
+    road: Road,
+    model: Any,
+    settings: Make | Ranking,
+    name: str,
+    path: Path,
+    checkpoints: Path | None,
 ) -> None:
     """Fits a model on the training requests and saves it with its history."""
     train = train_requests(road, settings.batch_size)
@@ -127,9 +149,10 @@ def _train(
         history = model.fit(
             train,
             epochs=settings.epochs,
-            shuffle=False,
             verbose=0,
             callbacks=[steps, progress],
+            checkpoints=checkpoints,
+            checkpoint_every=CHECKPOINT_EVERY,
         )
     seen = read_manifest(road.path("timelines", "train"))["counts"]["written"]
     with writing(path.parent) as tmp:
