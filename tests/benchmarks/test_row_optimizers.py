@@ -17,3 +17,4 @@ def test_smoke(monkeypatch, capsys):
     out = capsys.readouterr().out
     for name in row_optimizers.CASES:
         assert f" {name} " in out
+    assert out.splitlines()[-1].endswith("x")
