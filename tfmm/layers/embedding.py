@@ -29,6 +29,9 @@ class Embedding(Layer):
     Output shape:
         float tensor `[*ids.shape, dimension]`.
 
+    Raises:
+        TfmmError: No rows or no dimension.
+
     Example:
         >>> rows = Embedding(rows=10, dimension=3)(ops.array([[0, 4]]))
         >>> bool(ops.any(rows[0, 0]))

@@ -47,10 +47,10 @@ def scaled_for(policy: str, optimizer: Any) -> Any:
         A Keras optimizer.
 
     Example:
-        >>> scaled_for("mixed_float16", "adam").name
-        'loss_scale_optimizer'
-        >>> scaled_for("mixed_bfloat16", "adam").name
-        'adam'
+        >>> type(scaled_for("mixed_float16", "adam")).__name__
+        'RowLossScale'
+        >>> type(scaled_for("mixed_bfloat16", "adam")).__name__
+        'Adam'
     """
     optimizer = keras.optimizers.get(optimizer)
     scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
