@@ -51,7 +51,8 @@ class RequestOrder:
 
     def rest(self, epoch: tf.Tensor, first: tf.Tensor) -> tf.data.Dataset:
         """What batches are made from, from the first one wanted on."""
-        none = self.read(tf.zeros([0], tf.string), tf.zeros([0], tf.string))
+        with tf.init_scope():  # Traced once less.
+            none = self.read(tf.zeros([0], tf.string), tf.zeros([0], tf.string))
         pools = self._pools(epoch, none)
         plans = pools.scan(none, lambda left, pool: self._plan(left, epoch, *pool))
         return plans.prefetch(1).flat_map(_one_by_one).skip(first)

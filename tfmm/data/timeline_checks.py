@@ -1,6 +1,7 @@
 """Refuses timelines whose numbers no model could use, by file and value."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
@@ -8,7 +9,10 @@ import tensorflow as tf
 from tfmm.records.spec import FIRST_CODE, RequestSpec
 from tfmm.records.timeline import Column
 
-_LENGTHS = {"event": "event_item", "request": "request_time"}
+_LENGTHS = {
+    "event": ("event_item", "events"),
+    "request": ("request_time", "requests"),
+}
 
 
 def check_record(
@@ -32,7 +36,7 @@ def check_record(
     Raises:
         tf.errors.InvalidArgumentError: When the data set is iterated.
     """
-    check = _Check(record, files)
+    check = _Checks(record, files)
     check.lengths(columns)
     for name in ("event_item", "item"):
         check.between(name, 0, spec.rows - 1, "a catalog row of the item index")
@@ -43,7 +47,7 @@ def check_record(
         record["request_time"].value_rowids(),
     )
     start, cut = record["request_start"], record["request_cut"]
-    check.between("request_cut", 0, events, "within the user's events")
+    check.between("request_cut", 0, events, "within the events")
     check.between("request_start", 0, cut.values, "no later than the cut")
     length = cut.with_values(cut.values - start.values)
     check.values("history length", length, 0, spec.max_history, "max_history")
@@ -51,11 +55,47 @@ def check_record(
     for column in columns:
         if column.type == "float32":
             check.finite(column)
+    check.refuse()
 
 
+@dataclass(frozen=True)
 class _Check:
+    """One condition of all values of a column.
+
+    Args:
+        fine: bool `[n]`.
+        values: What is shown of the first that is not.
+        owners: int `[n]`, the timelines they are from.
+        text: What was expected.
+    """
+
+    fine: tf.Tensor
+    values: tf.Tensor
+    owners: tf.Tensor
+    text: str
+
+    def enforce(self, files: tf.Tensor) -> None:
+        """Stops with a message, unless all is fine."""
+        place = tf.argmin(tf.cast(self.fine, tf.int32))
+        first = slice(place, place + 1)  # There need not be any.
+        message = tf.strings.join(
+            [
+                "A timeline in `",
+                tf.strings.reduce_join(tf.gather(files, self.owners[first])),
+                f"` cannot be used. Expected: {self.text}. Received: ",
+                tf.strings.reduce_join(tf.as_string(self.values[first])),
+                ". Run the stage that wrote it again.",
+            ]
+        )
+        tf.debugging.Assert(tf.reduce_all(self.fine), [message])
+
+
+class _Checks:
+    """Conditions, looked at one by one only if not all of them hold."""
+
     def __init__(self, record: Mapping[str, Any], files: tf.Tensor) -> None:
         self._record, self._files = record, files
+        self._checks: list[_Check] = []
 
     def lengths(self, columns: Sequence[Column]) -> None:
         """Every column as long as what it belongs to."""
@@ -65,13 +105,10 @@ class _Check:
             if column.per == "user":
                 continue
             own = self._record[column.name].row_lengths()
-            of = _LENGTHS.get(column.per)
+            of, what = _LENGTHS.get(column.per, (None, "shown items"))
             wanted = shown if of is None else self._record[of].row_lengths()
-            text = f"Expected: as many values of `{column.name}` as there are "
-            text += {"item": "shown items", "event": "events"}.get(
-                column.per, "requests"
-            )
-            self._refuse(own == wanted, tf.range(tf.size(own)), own, text)
+            text = f"as many values of `{column.name}` as there are {what}"
+            self._add(own == wanted, own, tf.range(tf.size(own)), text)
 
     def between(self, name: str, low: int, high: Any, what: str) -> None:
         """A column's values within bounds, both included."""
@@ -81,50 +118,32 @@ class _Check:
         self, name: str, ragged: tf.RaggedTensor, low: int, high: Any, what: str
     ) -> None:
         """Values within bounds, both included."""
-        values = ragged.values
-        high = tf.cast(high, values.dtype)
-        within = (values >= low) & (values <= high)
-        bound = (
-            "" if high.shape.rank else f" ({low} to {int(tf.get_static_value(high))})"
-        )
-        text = f"Expected: {name} to be {what}{bound}"
-        self._refuse(within, None, values, text, ragged)
+        values, bound = ragged.values, ""
+        if isinstance(high, int):
+            bound = f" ({low} to {high})"
+        within = (values >= low) & (values <= tf.cast(high, values.dtype))
+        owners = ragged.value_rowids()
+        self._add(within, values, owners, f"{name} to be {what}{bound}")
 
     def finite(self, column: Column) -> None:
         """Numbers that are numbers."""
-        found = self._record[column.name]
-        text = f"Expected: finite numbers in `{column.name}`"
+        found, text = self._record[column.name], f"finite numbers in `{column.name}`"
         if column.per == "user":
-            self._refuse(
-                tf.math.is_finite(found), tf.range(tf.size(found)), found, text
-            )
+            owners = tf.range(tf.size(found))
         else:
-            self._refuse(
-                tf.math.is_finite(found.values), None, found.values, text, found
-            )
+            found, owners = found.values, found.value_rowids()
+        self._add(tf.math.is_finite(found), found, owners, text)
 
-    def _refuse(
-        self,
-        fine: tf.Tensor,
-        owner: tf.Tensor | None,
-        values: tf.Tensor,
-        text: str,
-        ragged: tf.RaggedTensor | None = None,
-    ) -> None:
+    def refuse(self) -> None:
+        """Stops at the first condition that does not hold."""
+
         def fail() -> tf.Tensor:
-            place = tf.argmin(tf.cast(fine, tf.int32))
-            owners = ragged.value_rowids() if ragged is not None else owner
-            file = tf.gather(self._files, tf.gather(owners, place))
-            message = tf.strings.join(
-                [
-                    "A timeline in `",
-                    file,
-                    f"` cannot be used. {text}. Received: ",
-                    tf.as_string(tf.gather(values, place)),
-                    ". Run the stage that wrote it again.",
-                ]
-            )
-            tf.debugging.Assert(False, [message])
+            for check in self._checks:
+                check.enforce(self._files)
             return tf.constant(False)
 
+        fine = tf.stack([tf.reduce_all(check.fine) for check in self._checks])
         tf.cond(tf.reduce_all(fine), lambda: tf.constant(True), fail)
+
+    def _add(self, *parts: Any) -> None:
+        self._checks.append(_Check(*parts))
