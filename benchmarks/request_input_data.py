@@ -76,9 +76,11 @@ def timeline(layout: Layout, user: int) -> dict[str, np.ndarray]:
     }
 
 
-def write_timelines(folder: Path, layout: Layout) -> int:
+def write_timelines(
+    folder: Path, layout: Layout, known: Vocabularies | None = None
+) -> int:
     """Writes the folder that `tfmm.data.requests` reads; returns its bytes."""
-    known = vocabularies(layout)
+    known = known or vocabularies(layout)
     with writing(folder) as tmp:
         for shard, users in _shards(layout):
             records = (encode(timeline(layout, user)) for user in users)
