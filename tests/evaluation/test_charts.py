@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tfmm.evaluation.charts import line_chart, nice_ticks, range_bar
+from tfmm.evaluation.charts import line_chart, nice_ticks
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,3 @@ def test_line_chart_is_well_formed_and_escapes():
 
 def test_line_chart_of_nothing_is_empty():
     assert line_chart({}, "x") == "" and line_chart({"a": [math.nan]}, "x") == ""
-
-
-def test_range_bar_stays_inside():
-    svg = str(range_bar(2.0, 0.5, 1.0, 0.75, (1.9, 2.1), "model"))
-    ElementTree.fromstring(svg)
-    assert 'width="100.0"' in svg and 'd="M50.0 0V16"' in svg

@@ -51,43 +51,6 @@ def line_chart(series: Mapping[str, Sequence[float | None]], label: str) -> Mark
     )
 
 
-def range_bar(
-    value: float,
-    low: float,
-    high: float,
-    mark: float,
-    interval: tuple[float, float] | None,
-    style: str,
-) -> Markup:
-    """One horizontal bar of a table column: value, whisker, and a mark to compare with.
-
-    Args:
-        value: the bar's end.
-        low, high: the column's common scale.
-        mark: where the baseline ends.
-        interval: the whisker's ends; `None` for no whisker.
-        style: CSS class of the bar.
-
-    Example:
-        >>> 'width="50.0"' in range_bar(0.75, 0.5, 1.0, 0.6, None, "model")
-        True
-    """
-
-    def across(x: float) -> float:
-        return round(100 * min(max((x - low) / (high - low), 0.0), 1.0), 2)
-
-    whisker = ""
-    if interval:
-        a, b = map(across, interval)
-        whisker = f'<path class="whisker" d="M{a} 8H{b}M{a} 5v6M{b} 5v6"/>'
-    return Markup(
-        '<svg class="gauge" viewBox="0 0 100 16" preserveAspectRatio="none" '
-        f'aria-hidden="true"><rect class="{escape(style)}" x="0" y="2" height="12" '
-        f'width="{across(value)}" rx="1"/>'
-        f'<path class="mark" d="M{across(mark)} 0V16"/>{whisker}</svg>'
-    )
-
-
 def nice_ticks(low: float, high: float, about: int = 4) -> list[float]:
     """Round numbers that enclose a range, some `about` steps apart.
 

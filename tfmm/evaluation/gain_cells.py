@@ -32,7 +32,7 @@ def signed(number: float | None, digits: int = 2, better: int = 1) -> Text:
     """A difference, green where it is better."""
     if number is None:
         return Text("")
-    return Text(f"{number:+.{digits}f}", "green" if number * better > 0 else "red")
+    return Text(f"{number:+.{digits}f}", _colour(number * better))
 
 
 def percent(gain: Gain | None, metric: str) -> Text:
@@ -40,7 +40,11 @@ def percent(gain: Gain | None, metric: str) -> Text:
     found = None if gain is None else gain.relative.get(metric)
     if found is None:
         return Text("")
-    return Text(f"{found:+.2f} %", "green" if found > 0 else "red")
+    return Text(f"{found:+.2f} %", _colour(found))
+
+
+def _colour(good: float) -> str:
+    return "green" if good > 0 else "red" if good < 0 else ""
 
 
 def interval(gain: Gain | None, metric: str = "gauc") -> Text:

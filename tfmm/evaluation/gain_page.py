@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tfmm.evaluation.charts import nice_ticks, range_bar
 from tfmm.evaluation.gain_charts import gain_chart, group_charts, pictures
-from tfmm.evaluation.gain_rows import GainRow, GainTable
+from tfmm.evaluation.gain_rows import GainTable
 from tfmm.evaluation.gain_words import notes, opening
 from tfmm.evaluation.templates import environment
 
@@ -38,32 +37,11 @@ def write_card(folder: str | Path, table: GainTable, name: str) -> Path:
 
 def card(table: GainTable) -> dict[str, Any]:
     """What the template `gain.html.j2` shows of a gain table."""
-    values = [row.all.gauc for row in table.rows if row.all.gauc is not None]
-    base = table[table.baseline].all.gauc
-    ticks = nice_ticks(min([0.5, *values]), max([0.55, *values]))
-    low, high = ticks[0], ticks[-1]
-    charts = [chart for chart in (gain_chart(table), *group_charts(table).values())]
+    charts = [gain_chart(table), *group_charts(table).values()]
     return {
         "table": table,
         "opening": opening(table),
         "notes": notes(table),
-        "bars": {
-            row.name: _bar(row, low, high, base or low)
-            for row in table.rows
-            if row.all.gauc is not None
-        },
-        "low": low,
-        "high": high,
         "pictures": [chart for chart in charts if chart],
         "costs": [row for row in table.rows if row.cost is not None],
     }
-
-
-def _bar(row: GainRow, low: float, high: float, base: float) -> Any:
-    gauc, gain = row.all.gauc, row.all_gain
-    assert gauc is not None
-    whisker = None
-    if gain.gauc and "gauc" in gain.intervals:
-        a, b = gain.intervals["gauc"]
-        whisker = (base + a / 100, base + b / 100)
-    return range_bar(gauc, low, high, base, whisker, row.kind)

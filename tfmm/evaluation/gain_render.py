@@ -138,4 +138,5 @@ def _new(row: GainRow, baseline: str) -> Text:
 
 
 def _over_production(row: GainRow) -> Text:
-    return signed(_of(row.total.over_production, "gauc"))
+    own = row.name == PRODUCTION
+    return Text("") if own else signed(_of(row.total.over_production, "gauc"))
