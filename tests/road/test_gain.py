@@ -28,7 +28,7 @@ def world(tmp_path, monkeypatch):
             (tmp / "seen.json").write_text(json.dumps(len(trained)))
             write_manifest(tmp, kind=kind, counts={})
 
-    def train(road, variant, folder):
+    def train(road, variant, folder, checkpoints):
         ranking = road.recipe.ranking
         trained.append((variant, ranking.variants[variant], ranking.offset))
         write(folder, "ranker")

@@ -86,7 +86,7 @@ def _fit(table: GainTable) -> list[Heading]:
         Heading("calib.", lambda row: value(row.all.calibration, 2)),
     ]
     if PRODUCTION in table and table.baseline != PRODUCTION:
-        found.append(Heading("over\nproduction", _over_production))
+        found.append(Heading("over\nprod.", _over_production))
     return found
 
 
@@ -110,7 +110,7 @@ def _cost(table: GainTable) -> Table | None:
     rows = [row for row in table.rows if row.cost is not None]
     if not rows:
         return None
-    out = plain("What they cost")
+    out = plain("What they cost, steps as the median of each one's own training")
     out.add_column("", no_wrap=True)
     for name in ("ms per step", "times ID-only", "trained parameters", "vectors"):
         out.add_column(name, justify="right", no_wrap=True)

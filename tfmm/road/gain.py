@@ -23,8 +23,8 @@ def gain(
     """Trains the rankers that are missing, compares all of them, writes the card.
 
     Every ranker is a stage of its own, with a ticket as the road's stages have: what
-    was trained with the same settings stays, and an interrupted command goes on with
-    the ranker that it was at. The recipe's own variants are those of its stage `rank`.
+    was trained with the same settings stays, and an interrupted command goes on where
+    it was. The recipe's own variants are those of its stage `rank`.
 
     Args:
         road: The run. What it lacks before the rankers is made first.
@@ -101,23 +101,28 @@ def _ranker_stage(recipe: Recipe, variant: str, offset: str | None) -> Stage:
     folder = _ranker_folder(recipe, variant, offset)
     interests = _interests(recipe, variant)
     prefix = "rank" if offset == recipe.ranking.offset else f"rank-on-{offset}"
+    name = f"{prefix}-{variant}"
     needs: tuple[str, ...] = ("behaviours", "embed-items")
     if "make" in names_of(interests):
         needs = (*needs, "make")
 
     def train(road: Road) -> None:
         from tfmm.road.train import train_ranker
+        from tfmm.road.work import CHECKPOINTS, work_of
 
-        train_ranker(_with(road, variant, offset), variant, road.path(folder))
+        with work_of(road, name, {**STAGES, name: stage}) as work:
+            alone, at = _with(road, variant, offset), road.path(folder)
+            train_ranker(alone, variant, at, work / CHECKPOINTS)
 
-    return Stage(
-        f"{prefix}-{variant}",
+    stage = Stage(
+        name,
         f"trains the ranker {variant}",
         train,
         (folder,),
         needs=needs,
         settings=lambda recipe: _training_settings(recipe, variant, offset),
     )
+    return stage
 
 
 def _with(road: Road, variant: str, offset: str | None) -> Road:
