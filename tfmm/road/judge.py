@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tfmm.evaluation import (
     collect_logged,
     gain_table,
 )
+from tfmm.evaluation.gain_page import write_card
 from tfmm.evaluation.gain_rows import PRODUCTION
 from tfmm.identity import read_secret, user_keys
 from tfmm.records.index import ItemIndex
@@ -37,7 +39,7 @@ def evaluate(road: Road) -> None:
     table = gain_of(road, folders, settings.baseline)
     road.console.print(table.render())
     with writing(road.path("evaluation")) as tmp:
-        table.save(tmp / "gain.json")
+        write_card(tmp, table, road.recipe.name)
         examples = _example_requests(_ranker(road, settings.published), requests)
         (tmp / "example_requests.json").write_text(json.dumps(examples) + "\n")
         shown = table.rows[0].all.impressions
@@ -49,7 +51,8 @@ def export(road: Road) -> None:
     """Publishes the ranker and the item encoder as SavedModels."""
     vocabularies = open_vocabularies(road)
     sample = next(iter(requests_of_the_test(road, vocabularies, batch_size=8)))
-    gain = json.loads(road.path("evaluation", "gain.json").read_text())
+    table = GainTable.open(road.path("evaluation", "gain.json"))
+    gain = {row.name: asdict(row.total) for row in table.rows}
     ranker = _ranker(road, road.recipe.ranking.published)
     open_catalog(road).check_fingerprint(ranker.fingerprint, "The ranker")
     path = tfmm.export.export_ranker(
