@@ -31,9 +31,9 @@ from benchmarks.request_input_data import (
 
 # Name, ours, and how many users the peer reads: it takes too long for all.
 STANDARD = {
-    "L=50, 25 requests a user": (Layout(4000, 25, 50, 10, 256), 80),
-    "L=1000, 1 request a user": (Layout(6000, 1, 1000, 11, 1000), 500),
-    "L=1000, 200 requests a user": (Layout(300, 200, 1000, 11, 256), 3),
+    "L=50, 25 requests a user": (Layout(2000, 25, 50, 10, 256), 80),
+    "L=1000, 1 request a user": (Layout(4000, 1, 1000, 11, 1000), 200),
+    "L=1000, 200 requests a user": (Layout(150, 200, 1000, 11, 256), 1),
 }
 SMOKE = {"L=20, 3 requests a user": (Layout(40, 3, 20, 4, 16), 20)}
 SIZES = {"standard": (STANDARD, 3), "smoke": (SMOKE, 1)}
