@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from tfmm.datasets.taobao_mm_facts import LABEL
 from tfmm.datasets.taobao_mm_files import USER_FEATURES
 from tfmm.datasets.taobao_mm_users import UserRows, groups
-from tfmm.records.example import Value, encode
+from tfmm.records.example import Packed, Value, encode, varints
 from tfmm.records.index import UNKNOWN_ROW, ItemIndex
 from tfmm.records.spec import FIRST_CODE, RequestSpec
 from tfmm.records.tfrecord import framed
@@ -69,8 +70,8 @@ def _records(
         yield {
             "user": np.array([user.user]),
             "event_item": events,
-            "event_type": np.full(length, FIRST_CODE),
-            "event_time": np.arange(length),
+            "event_type": _same(length),
+            "event_time": _counting(length),
             "request_time": np.full(len(sizes), length),
             "request_start": np.zeros(len(sizes), np.int64),
             "request_cut": np.full(len(sizes), length),
@@ -79,6 +80,17 @@ def _records(
             f"label_{LABEL}": user.clicked.astype(np.float32),
             **_user_features(user),
         }
+
+
+@lru_cache(maxsize=4096)
+def _counting(length: int) -> Packed:
+    """The order of events in place of times, which the data set does not have."""
+    return Packed(varints(np.arange(length)))
+
+
+@lru_cache(maxsize=4096)
+def _same(length: int) -> Packed:
+    return Packed(varints(np.full(length, FIRST_CODE)))
 
 
 def _user_features(user: UserRows) -> dict[str, Value]:

@@ -4,7 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-Value = Sequence[bytes] | np.ndarray
+
+class Packed(bytes):
+    """Integers as `varints` packs them, for values that many records share."""
+
+
+Value = Sequence[bytes] | np.ndarray | Packed
 
 _VARINT, _BYTES = 0, 2
 
@@ -13,7 +18,7 @@ def encode(features: Mapping[str, Value]) -> bytes:
     """Serializes one tf.train.Example, features in the mapping's order.
 
     Args:
-        features: Name -> list of bytes, integer array or float32 array.
+        features: Name -> list of bytes, integer array (or `Packed`) or float32 array.
 
     Example:
         >>> record = encode({"row": np.array([7]), "title": [b"red shoe"]})
@@ -67,6 +72,8 @@ def varints(values: np.ndarray) -> bytes:
 
 
 def _feature(value: Value) -> bytes:
+    if isinstance(value, Packed):
+        return _field(3, _field(1, value) if value else b"")
     if isinstance(value, np.ndarray):
         if value.dtype.kind == "f":
             packed = value.astype("<f4").tobytes()
