@@ -119,3 +119,18 @@ def test_every_variant_is_an_output(tmp_path):
     recipe = Recipe.from_yaml(write(tmp_path, text))
     assert STAGES["rank"].outputs_of(recipe) == ("rankers/id_only", "rankers/muse")
     assert not STAGES["make"].wanted(recipe)
+
+
+def test_taobao_mm_has_the_stages_that_it_needs():
+    recipe = Recipe.from_yaml("taobao_mm.yaml")
+    wanted = [name for name, stage in STAGES.items() if stage.wanted(recipe)]
+    assert wanted == [
+        *("input", "item-index", "vocabularies", "behaviours", "embed-items"),
+        *("rank", "evaluate", "export", "parity", "report"),
+    ]
+
+
+def test_taobao_mm_brings_its_vectors(tmp_path):
+    text = "name: a\nout: o\ninput: {taobao_mm: {source: x}}\npretrain: {text: {}}\n"
+    with pytest.raises(TfmmError, match="brings its vectors"):
+        Recipe.from_yaml(write(tmp_path, text))

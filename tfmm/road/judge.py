@@ -38,6 +38,10 @@ def evaluate(road: Road) -> None:
     folders = {name: road.path("rankers", name) for name in settings.variants}
     table = gain_of(road, folders, settings.baseline)
     road.console.print(table.render())
+    for name, reported in settings.reported.items():
+        own = table[name].all.gauc
+        ours = "none" if own is None else f"{own:.4f}"
+        road.console.print(f"      {name}: GAUC {ours}, reported {reported:.4f}")
     with writing(road.path("evaluation")) as tmp:
         write_card(tmp, table, road.recipe.name)
         examples = _example_requests(_ranker(road, settings.published), requests)
