@@ -31,7 +31,7 @@ from tfmm.datasets.taobao_mm import TaobaoMM
 
 ITEMS, HISTORY, BATCH = 20_000, 1000, 1000
 # Users of training at the smaller size; the larger has four times as many.
-USERS = {"smoke": 60, "standard": 400}
+USERS = {"smoke": 60, "standard": 800}
 RUNS = {"smoke": 1, "standard": 3}
 HAS_PANDAS = importlib.util.find_spec("pandas") is not None
 LISTS = {"150_2_180": HISTORY, "151_2_180": HISTORY}

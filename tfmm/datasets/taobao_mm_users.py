@@ -27,7 +27,7 @@ from tfmm.datasets.taobao_mm_samples import Samples
 # Joined rows and users of 16 kB each, and samples of 17 bytes.
 _ROWS, _USERS, _SAMPLES = 2048, 512, 65_536
 # Users whose rows may still come; the public files keep a user's rows together.
-_WINDOW = 4096
+_WINDOW = 1024
 
 
 @dataclasses.dataclass
