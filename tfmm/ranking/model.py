@@ -8,23 +8,25 @@ from keras import ops
 
 from tfmm.layers.embedding import Embedding
 from tfmm.layers.frozen_vectors import FrozenVectors
-from tfmm.layers.gather import gather_rows
-from tfmm.layers.masks import keep_valid, masked_mean
+from tfmm.ranking.calibration import Calibration
 from tfmm.ranking.cross import CrossTower
-from tfmm.ranking.features import FeatureInputs, standardise
+from tfmm.ranking.features import FeatureInputs
+from tfmm.ranking.inputs import candidate_inputs, interest_inputs, request_inputs
 from tfmm.ranking.interests import interest_layer
 from tfmm.ranking.interests.base import connect
 from tfmm.ranking.item_tables import ItemTables
 from tfmm.ranking.offset import base_logit
 from tfmm.ranking.position import PositionInput
-from tfmm.ranking.ranker_checks import check_interest, check_options
-from tfmm.ranking.request_model import Batch, RequestModel, check_batch
+from tfmm.ranking.ranker_checks import check_interest, check_options, check_request
+from tfmm.ranking.request_model import Batch, RequestModel
 from tfmm.ranking.request_rows import RequestRows
 from tfmm.ranking.shapes import RankerShapes, example_batch, ranker_shapes
 from tfmm.ranking.tower import Tower
-from tfmm.ranking.vector_tables import fill_vectors
+from tfmm.ranking.vector_tables import fill_vectors, with_vectors
 from tfmm.ranking.views import RequestTables, Views
 from tfmm.records.spec import RequestSpec
+
+_OPTIONS = ("name", "embedding_dim", "cross_layers", "recent", "position", "offset")
 
 
 @keras.saving.register_keras_serializable(package="tfmm")
@@ -140,9 +142,9 @@ class RankingModel(RequestModel):
         heads = len(self.labels or ())
         self.tower = Tower(self.hidden, heads=heads)
         self.positions = PositionInput(dim) if self.position else None
-        self.cross = (
-            CrossTower(self.cross_layers, heads=heads) if self.cross_layers else None
-        )
+        crosses = self.cross_layers
+        self.cross = CrossTower(crosses, heads=heads) if crosses else None
+        self.calibration = Calibration(heads)
         self._tables = RequestTables(
             self.items,
             self.event_types,
@@ -178,27 +180,29 @@ class RankingModel(RequestModel):
             training: Whether positions count.
             without: Places of interests whose inputs are set to 0, to see their part.
         """
-        self._check(batch, training)
+        positions = bool(self.position and training)
+        check_request(batch, self.spec, positions, self.needs_base_score)
         views = self.views(batch)
-        request = self._request_inputs(batch, views)
-        candidates = self._candidate_inputs(batch, views, training, without)
+        request = request_inputs(batch, views, self.users, self.request_features)
+        inputs = candidate_inputs(batch, views, self.spec, self.candidate_features)
+        if self.positions is not None:
+            places = batch.get("position")
+            inputs.append(self.positions(places, views.item_mask, training=training))
+        inputs += interest_inputs(self.interests, views, without)
+        dtype = views.items.dtype
+        candidates = ops.concatenate([ops.cast(x, dtype) for x in inputs], axis=-1)
         logits = self.tower(request, candidates)
         if self.cross is not None:
             logits = logits + self.cross(request, candidates)
         if self.offset is not None:
             base = base_logit(batch[self.offset], views.item_mask)
             logits = logits + base[..., None]
+        if not training:
+            logits = self.calibration(logits)
         labels = self.labels or ()
         if len(labels) == 1:
             return logits[..., 0]
         return {label: logits[..., place] for place, label in enumerate(labels)}
-
-    def _check(self, batch: Batch, training: bool | None) -> None:
-        left_out = {f"label_{label}" for label in self.spec.labels}
-        left_out |= set() if self.needs_base_score else {"base_score"}
-        left_out |= set() if self.position and training else {"position"}
-        needed = tuple(key for key in example_batch(self.spec) if key not in left_out)
-        check_batch(batch, needed, "the ranker")
 
     def views(self, batch: Batch) -> Views:
         """What interests see of a batch.
@@ -209,34 +213,6 @@ class RankingModel(RequestModel):
         views = Views(RequestRows.of(batch), self._tables)
         return views if self.recent is None else views.newest(self.recent)
 
-    def _request_inputs(self, batch: Batch, views: Views) -> Any:
-        pooled = masked_mean(views.history, views.history_mask)
-        features = self.request_features(self.request_features.select(batch))
-        length = ops.log1p(ops.cast(batch["n_history"], pooled.dtype))[:, None]
-        inputs = [self.users(batch["user"]), pooled, length, *features]
-        return ops.concatenate(inputs, axis=-1)
-
-    def _candidate_inputs(
-        self, batch: Batch, views: Views, training: bool | None, without: Sequence[int]
-    ) -> Any:
-        items, mask = views.items, views.item_mask
-        selected = self.candidate_features.select(batch)
-        valid = {name: keep_valid(value, mask) for name, value in selected.items()}
-        inputs = [items, *self.candidate_features(valid)]
-        if self.items.number_count:
-            numeric = [f for f in self.spec.of_scope("item") if f.kind == "numeric"]
-            numbers = self.items.numbers_of(views.rows.items)
-            inputs.append(standardise(numbers, numeric))
-        if self.positions is not None:
-            inputs.append(
-                self.positions(batch.get("position"), mask, training=training)
-            )
-        inputs += [views.modality(m).present[..., None] for m in views.modalities]
-        for place, interest in enumerate(self.interests):
-            found = interest(views=views)
-            inputs.append(ops.zeros_like(found) if place in without else found)
-        return ops.concatenate([ops.cast(x, items.dtype) for x in inputs], axis=-1)
-
     def known(self, item: Any) -> Any:
         """Which items have a vector in any modality.
 
@@ -246,25 +222,17 @@ class RankingModel(RequestModel):
         Returns:
             bool tensor of the same shape; all false for a model without vectors.
         """
-        known = ops.zeros_like(item, dtype="bool")
-        for vectors in self.vectors.values():
-            known = ops.logical_or(known, gather_rows(vectors.present, item))
-        return known
+        return with_vectors(self.vectors, item)
 
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         loss = self.loss_on_logits
         return {
-            "name": self.name,
+            **{option: getattr(self, option) for option in _OPTIONS},
             "vocabularies": self.shapes.to_dict(),
             "interests": [serialize(interest) for interest in self.interests],
-            "embedding_dim": self.embedding_dim,
             "hidden": list(self.hidden),
             "labels": list(self.labels or ()),
-            "cross_layers": self.cross_layers,
-            "recent": self.recent,
-            "position": self.position,
-            "offset": self.offset,
             "loss": None if loss is None else serialize(loss),
         }
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from tfmm.errors import TfmmError
 from tfmm.ranking.interests import MakeInterest
-from tfmm.ranking.shapes import RankerShapes
+from tfmm.ranking.request_model import Batch, check_batch
+from tfmm.ranking.shapes import RankerShapes, example_batch
 from tfmm.records.spec import RequestSpec
 
 
@@ -86,3 +87,24 @@ def check_interest(interest: Any, shapes: RankerShapes) -> None:
             f"{interest.fingerprint}, the ranker's catalog has {vectors.fingerprint}. "
             "Train MAKE again on this catalog."
         )
+
+
+def check_request(
+    batch: Batch, spec: RequestSpec, position: bool, base_score: bool
+) -> None:
+    """Refuses a batch that lacks what a ranker reads.
+
+    Args:
+        batch: The request batch.
+        spec: Names and sizes of a request.
+        position: Whether positions are read.
+        base_score: Whether base scores are read.
+
+    Raises:
+        TfmmError: A key is missing.
+    """
+    left_out = {f"label_{label}" for label in spec.labels}
+    left_out |= set() if base_score else {"base_score"}
+    left_out |= set() if position else {"position"}
+    needed = tuple(key for key in example_batch(spec) if key not in left_out)
+    check_batch(batch, needed, "the ranker")

@@ -5,9 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from keras import ops
 
 from tfmm.errors import TfmmError
 from tfmm.layers.frozen_vectors import FrozenVectors
+from tfmm.layers.gather import gather_rows
 
 
 @dataclass(frozen=True)
@@ -84,3 +86,19 @@ def fill_vectors(layers: Mapping[str, FrozenVectors], catalog: Any) -> None:
             np.pad(table.inverse_norm, (0, missing)),
             np.pad(table.present, (0, missing)),
         )
+
+
+def with_vectors(layers: Mapping[str, FrozenVectors], rows: Any) -> Any:
+    """Which items have a vector in any modality.
+
+    Args:
+        layers: A layer by modality.
+        rows: int32 catalog rows of any shape.
+
+    Returns:
+        bool tensor of the same shape; all false without modalities.
+    """
+    found = ops.zeros_like(rows, dtype="bool")
+    for layer in layers.values():
+        found = ops.logical_or(found, gather_rows(layer.present, rows))
+    return found

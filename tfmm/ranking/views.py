@@ -78,6 +78,11 @@ class Views:
         return found + self._tables.event_types(self.rows.types)
 
     @property
+    def item_numbers(self) -> Any:
+        """float32 `[B, N, G]`: numeric features of the candidates."""
+        return self._tables.items.numbers_of(self.rows.items)
+
+    @property
     def modalities(self) -> tuple[str, ...]:
         """Names of the modalities."""
         return tuple(self._tables.vectors)

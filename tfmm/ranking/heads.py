@@ -1,0 +1,25 @@
+"""A ranker's output by label, be it one head or several."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def by_label(model: Any, output: Any) -> dict[str, Any]:
+    """Logits by label, in the order of the model's labels.
+
+    Args:
+        model: A ranker with `labels`, or with a `spec` whose first label it predicts.
+        output: What it gave: logits `[B, N]`, or a dict of them by label.
+
+    Returns:
+        dict of logits `[B, N]`; the first is the main one.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> by_label(SimpleNamespace(labels=("click",)), [[0.5]])
+        {'click': [[0.5]]}
+    """
+    if isinstance(output, Mapping):
+        return dict(output)
+    labels = getattr(model, "labels", None) or model.spec.labels
+    return {labels[0]: output}
