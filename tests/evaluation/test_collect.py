@@ -114,3 +114,33 @@ def test_logged_scores_are_taken_as_they_are():
         collect_logged([data | {"n_items": np.array([3, 1])}])
     with pytest.raises(TfmmError, match="carries no logged score"):
         collect_logged([batch([2, 1])])
+
+
+def test_one_of_several_heads():
+    class Model:
+        labels = ("click", "buy")
+
+        def __call__(self, data):
+            return {"click": logit_is_item(data), "buy": -logit_is_item(data)}
+
+    two = batch([3], label_buy=np.ones((1, 3), np.float32))
+    click, buy = collect(Model(), [two]), collect(Model(), [two], label="buy")
+    assert click.label.tolist() == [0, 1, 0] and buy.label.tolist() == [1, 1, 1]
+    np.testing.assert_allclose(click.probability, 1 - buy.probability)
+    other = batch([3], label_fav=np.ones((1, 3), np.float32))
+    with pytest.raises(TfmmError, match=r"label='fav', heads for \['click', 'buy'\]"):
+        collect(Model(), [other], label="fav")
+
+
+def test_the_label_trained_on_comes_before_the_schemas_first():
+    class Model:
+        labels = ("click",)
+
+        class spec:
+            labels = ("buy", "click")
+
+        def __call__(self, data):
+            return logit_is_item(data)
+
+    two = batch([3], label_buy=np.ones((1, 3), np.float32))
+    assert collect(Model(), [two]).label.tolist() == [0, 1, 0]

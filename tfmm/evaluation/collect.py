@@ -26,15 +26,17 @@ def collect(
     Probabilities are the float64 sigmoid of the logits, which does not saturate.
 
     Args:
-        model: anything callable on the batch dict that gives logits `[B, N]`; a Keras
-            model is run through its compiled `predict_on_batch`.
+        model: anything callable on the batch dict that gives logits `[B, N]`, or a dict
+            of them by label; a Keras model is run through its compiled
+            `predict_on_batch`.
         dataset: batches as dicts with at least `user_key` `[B]`, `time` `[B]`,
             `n_history` `[B]`, `item` `[B, N]`, `n_items` `[B]`, `label_*` `[B, N]`.
-        label: which label to collect. Defaults to the first of `model.spec.labels`,
-            else to the only one in the batch.
+        label: which label to collect. Defaults to the first of `model.labels`, then of
+            `model.spec.labels`, then to the only one in the batch.
 
     Raises:
-        TfmmError: a missing key, an unclear label, logits of another shape or not
+        TfmmError: a missing key, an unclear label, a label that none of several heads
+            predicts, logits of another shape or not
             finite, or an empty data set.
 
     Example:
@@ -47,7 +49,10 @@ def collect(
     predict = getattr(model, "predict_on_batch", model)
 
     def scored(batch: Arrays) -> tuple[Floats, Mask]:
-        logits = np.asarray(predict(batch), np.float64)
+        output = predict(batch)
+        if isinstance(output, Mapping):
+            output = _head(output, label or _label_name(model, batch))
+        logits = np.asarray(output, np.float64)
         valid = _valid(batch, logits)
         _check_finite(
             logits[valid],
@@ -162,10 +167,19 @@ def _sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(logits >= 0, 1.0, small) / (1.0 + small)
 
 
+def _head(logits: Mapping[str, Any], label: str) -> Any:
+    if label not in logits:
+        raise TfmmError(
+            "None of the model's heads predicts this label. "
+            f"Received: label={label!r}, heads for {list(logits)}. Name one of these."
+        )
+    return logits[label]
+
+
 def _label_name(model: object, batch: dict[str, NDArray[Any]]) -> str:
-    spec = getattr(model, "spec", None)
-    if spec is not None and getattr(spec, "labels", None):
-        return str(spec.labels[0])
+    for source in (model, getattr(model, "spec", None)):
+        if labels := getattr(source, "labels", None):
+            return str(labels[0])
     found = [key.removeprefix("label_") for key in batch if key.startswith("label_")]
     if len(found) != 1:
         raise TfmmError(

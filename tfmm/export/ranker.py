@@ -10,7 +10,8 @@ import tensorflow as tf
 from tfmm.errors import TfmmError
 from tfmm.export.assets import Lookup, write_lines
 from tfmm.export.border import HasValues
-from tfmm.export.signature import Input, signature_inputs
+from tfmm.export.signature import Input, score_names, signature_inputs
+from tfmm.ranking.heads import by_label
 from tfmm.records.index import FILL_ROW, ItemIndex
 from tfmm.records.spec import Feature, RequestSpec
 
@@ -21,11 +22,12 @@ class ServedRanker(tf.Module):
     """Requests of raw ids in, scores out.
 
     Looks raw ids and strings up in tables that live in the export's assets, runs the
-    ranker, and returns the click probability, sigmoid(logit), of every candidate.
+    ranker, and returns the probability, sigmoid(logit), of every candidate: `score` of
+    the ranker's first label, `score_<label>` of each further one.
 
     Args:
-        ranker: A Keras model: batch dict -> logits float32 `[B, N]`, with `spec` and
-            `known(rows)`.
+        ranker: A Keras model: batch dict -> logits float32 `[B, N]`, or a dict of them
+            by label, with `spec` and `known(rows)`.
         index: The item index it was trained with.
         vocabularies: The vocabularies it was trained with.
         folder: Where the lookup tables' files are written.
@@ -63,14 +65,19 @@ class ServedRanker(tf.Module):
 
     def _rank(self, **request: tf.Tensor) -> dict[str, tf.Tensor]:
         batch = self._batch(request)
-        logits = tf.cast(self._ranker.model(batch, training=False), tf.float32)
-        known = self._ranker.model.known(batch["item"])
+        model = self._ranker.model
+        logits = by_label(model, model(batch, training=False))
+        known = model.known(batch["item"])
         ids = request["item_id"]
         width = tf.shape(ids)[1]
         valid = tf.range(width) < batch["n_items"][:, None]
+        scores = {
+            output: tf.where(valid, tf.sigmoid(tf.cast(x, tf.float32))[:, :width], 0.0)
+            for output, x in zip(score_names(logits), logits.values(), strict=True)
+        }
         return {
             "item_id": tf.identity(ids),
-            "score": tf.where(valid, tf.sigmoid(logits[:, :width]), 0.0),
+            **scores,
             "known": valid & tf.cast(known, tf.bool)[:, :width],
         }
 

@@ -18,8 +18,10 @@ from tfmm.export.graph import check_graph, load_saved_model, read_graph, signatu
 from tfmm.export.publish import new_version, write_models_config
 from tfmm.export.ranker import SIGNATURE, ServedRanker
 from tfmm.export.sample import picture_sample, with_candidates
+from tfmm.export.signature import score_names
 from tfmm.export.verify import check_equal, run_as_server
 from tfmm.export.warmup import Call, write_warmup
+from tfmm.ranking.heads import by_label
 from tfmm.records.index import ItemIndex
 
 DEFAULT = "serving_default"
@@ -44,8 +46,8 @@ def export_ranker(
     renewed.
 
     Args:
-        ranker: A Keras model: batch dict -> logits float32 `[B, N]`, with `spec` and
-            `known(rows)`.
+        ranker: A Keras model: batch dict -> logits float32 `[B, N]`, or a dict of them
+            by label, with `spec` and `known(rows)`.
         base: The folder of all models, e.g. `saved_models`.
         index: The item index it was trained with.
         vocabularies: The vocabularies it was trained with.
@@ -167,15 +169,15 @@ def _both_forms(
 
 
 def _expected(ranker: Any, batch: Arrays, request: Arrays) -> dict[str, np.ndarray]:
-    logits = np.asarray(ranker(dict(batch), training=False), np.float64)
+    logits = by_label(ranker, ranker(dict(batch), training=False))
     known = np.asarray(ranker.known(batch["item"]), bool)
     width = request["item_id"].shape[1]
     valid = np.arange(width) < np.asarray(request["n_items"])[:, None]
-    score = 1 / (1 + np.exp(-logits[:, :width]))
-    return {
-        "score": np.where(valid, score, 0).astype(np.float32),
-        "known": valid & known[:, :width],
-    }
+    expected = {"known": valid & known[:, :width]}
+    for name, values in zip(score_names(logits), logits.values(), strict=True):
+        score = 1 / (1 + np.exp(-np.asarray(values, np.float64)[:, :width]))
+        expected[name] = np.where(valid, score, 0).astype(np.float32)
+    return expected
 
 
 def _finish(

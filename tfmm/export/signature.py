@@ -1,5 +1,6 @@
-"""The inputs of the `rank` signature."""
+"""Inputs and outputs of the `rank` signature."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +55,20 @@ def signature_inputs(
     if base_score:
         inputs.append(Input("base_score", "float32", 2))
     return (*inputs, Input("n_items", "int32", 1))
+
+
+def score_names(labels: Iterable[str]) -> tuple[str, ...]:
+    """The names of a ranker's scores: `score` for the first label it was trained on.
+
+    Args:
+        labels: The labels, in order.
+
+    Example:
+        >>> score_names(["click", "order"])
+        ('score', 'score_order')
+    """
+    _, *others = labels
+    return ("score", *(f"score_{label}" for label in others))
 
 
 def _of_feature(feature: Feature, rank: int) -> Input:

@@ -57,7 +57,9 @@ def ask(
         candidates={n: text.split(",") for n, text in given.items() if n not in one},
         model=model,
     )
-    return _table([(str(r.item_id), r.score, r.known) for r in ranked])
+    heads = list(ranked[0].others) if ranked else []
+    rows = [(str(r.item_id), r.score, r.known, *r.others.values()) for r in ranked]
+    return _table(rows, heads)
 
 
 def ask_example(url: str, model: str, recipe_file: Path) -> Table:
@@ -71,9 +73,11 @@ def ask_example(url: str, model: str, recipe_file: Path) -> Table:
     request = json.loads(path.read_text())["request"]
     answer = Client(url).predict(model, request, "rank")
     assert isinstance(answer, dict)
-    columns: list[Any] = [answer[name][0] for name in ("item_id", "score", "known")]
+    columns: list[Any] = [answer.pop(name)[0] for name in ("item_id", "score", "known")]
+    columns += [scores[0] for scores in answer.values()]
     order = np.argsort(-columns[1], kind="stable")
-    return _table([tuple(column[place] for column in columns) for place in order])
+    rows = [tuple(column[place] for column in columns) for place in order]
+    return _table(rows, [name.removeprefix("score_") for name in answer])
 
 
 def _features(inputs: Iterable[str]) -> dict[str, bool]:
@@ -105,10 +109,14 @@ def _type_of_each(types: Sequence[str], events: int) -> Sequence[str] | None:
     return list(types) * events if len(types) == 1 else types
 
 
-def _table(rows: Sequence[tuple[Any, ...]]) -> Table:
-    table = Table("rank", "item", "score", "has vectors")
-    for place, (item, score, known) in enumerate(rows, 1):
+def _table(rows: Sequence[tuple[Any, ...]], heads: Sequence[str]) -> Table:
+    table = Table("rank", "item", "score", "has vectors", *map(escape, heads))
+    for place, (item, score, known, *others) in enumerate(rows, 1):
         table.add_row(
-            str(place), escape(str(item)), f"{score:.6f}", "yes" if known else "no"
+            str(place),
+            escape(str(item)),
+            f"{score:.6f}",
+            "yes" if known else "no",
+            *(f"{other:.6f}" for other in others),
         )
     return table

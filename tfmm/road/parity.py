@@ -7,6 +7,8 @@ import numpy as np
 
 from tfmm.errors import TfmmError
 from tfmm.export.border import to_request
+from tfmm.export.signature import score_names
+from tfmm.ranking.heads import by_label
 from tfmm.records.index import ItemIndex
 from tfmm.records.vocabularies import Vocabularies
 from tfmm.serving import Client, ModelConfig, Server
@@ -39,16 +41,21 @@ def compare(
         TfmmError: If a score differs by more than 1e-5.
     """
     rows = {name: np.asarray(value) for name, value in batch.items()}
-    request = to_request(rows, ranker.spec, index, vocabularies)
+    base = ranker.needs_base_score
+    request = to_request(rows, ranker.spec, index, vocabularies, base)
     version = int(folder.name)
     models = {MODEL: ModelConfig(MODEL, folder.parent, specific=(version,))}
     with Server(models, rest_api_port=0, grpc_port=0) as server:
         answer = Client(server.url).predict(MODEL, request, "rank", version)
     assert isinstance(answer, dict)
-    logits = np.asarray(ranker.predict_on_batch(rows), np.float64)
-    valid = np.arange(logits.shape[1]) < rows["n_items"][:, None]
-    computed = 1 / (1 + np.exp(-logits))
-    difference = float(np.abs(answer["score"] - computed)[valid].max())
+    logits = by_label(ranker, ranker.predict_on_batch(rows))
+    shape = rows["item"].shape
+    valid = np.arange(shape[1]) < rows["n_items"][:, None]
+    differences = []
+    for name, values in zip(score_names(logits), logits.values(), strict=True):
+        computed = 1 / (1 + np.exp(-np.asarray(values, np.float64)))
+        differences.append(np.abs(answer[name] - computed)[valid].max())
+    difference = float(np.max(differences))
     if not difference <= TOLERANCE:
         raise TfmmError(
             "The served ranker does not answer what the trained one does. Expected: "
@@ -59,7 +66,7 @@ def compare(
         "model": MODEL,
         "version": version,
         "signature": "rank",
-        "requests": len(logits),
+        "requests": shape[0],
         "candidates": int(valid.sum()),
         "largest_difference": difference,
         "request": _first(request),
@@ -69,12 +76,12 @@ def compare(
 
 def _first(request: dict[str, np.ndarray]) -> dict[str, Any]:
     """The first request without its padding, as JSON takes it."""
-    counts = {"history": "n_history", "item": "n_items", "candidate": "n_items"}
     found = {}
     for name, values in request.items():
         kept = values[:1]
         if values.ndim == 2:
-            kept = kept[:, : int(request[counts[name.split("_")[0]]][0])]
+            count = "n_history" if name.startswith("history_") else "n_items"
+            kept = kept[:, : int(request[count][0])]
         found[name] = kept.tolist()
     return found
 

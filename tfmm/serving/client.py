@@ -4,13 +4,19 @@ import http.client
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, urlsplit
 
 import numpy as np
 
 from tfmm.errors import TfmmError
-from tfmm.serving.client_values import from_json, to_json, typed
+from tfmm.serving.client_values import (
+    check_one_each,
+    complete,
+    from_json,
+    to_json,
+)
 
 TIMEOUT_SECONDS = 30.0
 _PORTS = {"http": http.client.HTTP_PORT, "https": http.client.HTTPS_PORT}
@@ -36,11 +42,13 @@ class Ranked(NamedTuple):
         item_id: Its raw id, text or integer as it was sent.
         score: Its click probability.
         known: Whether the model has a vector of it.
+        others: Probabilities of further labels, where the model has several heads.
     """
 
     item_id: str | int
     score: float
     known: bool
+    others: Mapping[str, float] = MappingProxyType({})
 
 
 class Client:
@@ -115,7 +123,7 @@ class Client:
         """Ranks candidates for one user, best first.
 
         What the model takes but is not given counts as missing: `""` for text, 0 for
-        numbers.
+        numbers. A `base_score` alone must be given: no score is not a score of 0.
 
         Args:
             items: Raw ids of the candidates.
@@ -123,8 +131,8 @@ class Client:
             history: Raw ids of the user's events, oldest first.
             history_type: Their types, one per event; missing when absent.
             context: Values of `user_<f>` and `context_<f>` by tensor name.
-            candidates: Values of `candidate_<f>`, or `base_score`, by tensor name,
-                one per item.
+            candidates: Values of `candidate_<f>`, and `base_score` where the model
+                starts from it, by tensor name, one per item.
             model: The model's name.
             version: The highest available when absent.
 
@@ -137,8 +145,8 @@ class Client:
         if history_type is None and "history_type" in wanted:
             history_type = [""] * len(history)
         types = {} if history_type is None else {"history_type": history_type}
-        _check_one_each(types, len(history), "event of the history")
-        _check_one_each(candidates or {}, len(items), "candidate")
+        check_one_each(types, len(history), "event of the history")
+        check_one_each(candidates or {}, len(items), "candidate")
         given: dict[str, Any] = {
             "user_key": [user_key],
             "history_item_id": [list(history)],
@@ -149,11 +157,17 @@ class Client:
             **{name: [value] for name, value in (context or {}).items()},
             **{name: [list(value)] for name, value in (candidates or {}).items()},
         }
-        inputs = _complete(model, wanted, given, len(items))
+        inputs = complete(model, wanted, given, len(items))
         answer = self.predict(model, inputs, "rank", version)
         assert isinstance(answer, dict)
-        rows = zip(*(answer[n][0].tolist() for n in Ranked._fields), strict=True)
-        return sorted((Ranked(*row) for row in rows), key=lambda r: -r.score)
+        found = {name: values[0].tolist() for name, values in answer.items()}
+        columns = [found.pop(name) for name in Ranked._fields[:3]]
+        heads = {name.removeprefix("score_"): v for name, v in found.items()}
+        ranked = [
+            Ranked(*row, {label: scores[place] for label, scores in heads.items()})
+            for place, row in enumerate(zip(*columns, strict=True))
+        ]
+        return sorted(ranked, key=lambda r: -r.score)
 
     def status(self, model: str) -> list[dict[str, Any]]:
         """States of the model's versions, as the server reports them."""
@@ -219,32 +233,3 @@ def _no_address(url: str) -> TfmmError:
         f"`url` must be an http(s) address. Received: {url!r}. "
         "Example: http://127.0.0.1:8501."
     )
-
-
-def _check_one_each(given: Mapping[str, Sequence[Any]], count: int, of: str) -> None:
-    for name, values in given.items():
-        if len(values) != count:
-            raise TfmmError(
-                f"`{name}` takes one value per {of}. Expected: {count}. "
-                f"Received: {len(values)}. Give as many."
-            )
-
-
-def _complete(
-    model: str,
-    wanted: Mapping[str, tuple[str, int]],
-    given: Mapping[str, Any],
-    count: int,
-) -> dict[str, Any]:
-    unknown = sorted(set(given) - set(wanted))
-    if unknown:
-        raise TfmmError(
-            f"`{model}` takes no input of this name. Received: {unknown}. "
-            f"Expected some of: {sorted(wanted)}."
-        )
-    inputs = {}
-    for name, (dtype, rank) in wanted.items():
-        missing = "" if dtype == "DT_STRING" else 0
-        value = given.get(name, [[missing] * count if rank > 1 else missing])
-        inputs[name] = typed(value, dtype, name)
-    return inputs

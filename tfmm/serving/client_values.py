@@ -1,6 +1,7 @@
 """Values of a client's requests and answers, to JSON and back."""
 
 import base64
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,3 +62,59 @@ def typed(value: Any, dtype: str, name: str) -> Any:
             f"Received: {value!r}. "
             "Send the ids and values of the tables the model was trained on."
         ) from error
+
+
+def check_one_each(given: Mapping[str, Sequence[Any]], count: int, of: str) -> None:
+    """Refuses values that are not as many as what they belong to.
+
+    Args:
+        given: Input name -> values.
+        count: How many there must be.
+        of: What they belong to, for the message.
+
+    Raises:
+        TfmmError: More or fewer values.
+    """
+    for name, values in given.items():
+        if len(values) != count:
+            raise TfmmError(
+                f"`{name}` takes one value per {of}. Expected: {count}. "
+                f"Received: {len(values)}. Give as many."
+            )
+
+
+def complete(
+    model: str,
+    wanted: Mapping[str, tuple[str, int]],
+    given: Mapping[str, Any],
+    count: int,
+) -> dict[str, Any]:
+    """A request's inputs, with what is missing in the place of what is not given.
+
+    Args:
+        model: The model's name, for the message.
+        wanted: Input name -> dtype and rank, all that the model takes.
+        given: Input name -> value.
+        count: How many candidates there are.
+
+    Raises:
+        TfmmError: A value that the model does not take, or no `base_score` for one
+            that starts from it.
+    """
+    unknown = sorted(set(given) - set(wanted))
+    if unknown:
+        raise TfmmError(
+            f"`{model}` takes no input of this name. Received: {unknown}. "
+            f"Expected some of: {sorted(wanted)}."
+        )
+    if "base_score" in wanted and "base_score" not in given:
+        raise TfmmError(
+            f"`{model}` starts from another model's score. Received: no `base_score`. "
+            "Give that model's probability of every candidate."
+        )
+    inputs = {}
+    for name, (dtype, rank) in wanted.items():
+        missing = "" if dtype == "DT_STRING" else 0
+        value = given.get(name, [[missing] * count if rank > 1 else missing])
+        inputs[name] = typed(value, dtype, name)
+    return inputs

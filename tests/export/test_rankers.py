@@ -1,0 +1,168 @@
+"""Rankers with every option, exported; the C API's answers are those in memory."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from tfmm.catalog import Catalog
+from tfmm.errors import TfmmError
+from tfmm.export import export_ranker
+from tfmm.export.border import to_batch
+from tfmm.export.verify import run_as_server
+from tfmm.export.warmup import Call
+from tfmm.ranking import MAKE, RankingModel
+from tfmm.ranking.heads import by_label
+from tfmm.records.spec import Feature
+from tfmm.records.vocabularies import ItemTable, Vocabularies
+from tfmm.serving import Client, Server
+
+CATEGORIES = Feature("category", "categorical", "item", 4)
+
+
+@pytest.fixture(scope="module")
+def parts(toy):
+    """Vocabularies of requests that have everything, and a catalog."""
+    spec = replace(
+        toy.SPEC,
+        features=(*toy.SPEC.features, CATEGORIES),
+        labels=("click", "order"),
+        max_history=6,
+        position=True,
+        base_score=True,
+    )
+    items = ItemTable(
+        np.array([0, 1, 2, 3, 4, 5, 6, 1], np.int32),
+        np.array([[0], [1], [2], [3], [2], [3], [2], [0]], np.int32),
+        np.zeros((spec.rows, 0), np.float32),
+        np.ones(spec.rows, np.int64),
+    )
+    index = toy.index()
+    values = {**toy.VALUES, "item_category": ["x", "y"]}
+    vectors = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    catalog = Catalog.from_vectors(
+        ["a", "b", "c", "f"], vectors, name="v", version="1", index=index
+    )
+    return Vocabularies(values, items, spec, index.stamp()), catalog
+
+
+def request(toy):
+    """The toy's requests, the first with a longer history than is kept."""
+    given = toy.request()
+    ids = np.full((2, 8), "", object)
+    types = np.full((2, 8), "", object)
+    ids[0], types[0] = list("fabcdeba"), ["click", "order"] * 4
+    changed = {"history_item_id": ids, "history_type": types}
+    score = np.array([[0.1, 0.5, 0.9], [0.3, np.nan, np.nan]], np.float32)
+    count = np.array([8, 0], np.int32)
+    return {**given, **changed, "n_history": count, "base_score": score}
+
+
+def search(*interests, **options):
+    return {"history_search": {"k": 3, "interests": list(interests), **options}}
+
+
+OPTIONS = {
+    "vector": {"interests": ["vector"]},
+    "simscore": {"interests": ["simscore"]},
+    "simtier": {"interests": ["din", {"simtier": {"tiers": 4}}]},
+    "semantic_attention": {
+        "interests": ["semantic_attention", {"semantic_attention": {"form": "muse"}}]
+    },
+    "search by cosine": {"interests": [search("simtier", "semantic_attention")]},
+    "search by category": {
+        "interests": [search("din", by="category", category="category")]
+    },
+    "search by id": {"interests": [search("din", by="id")]},
+    "recent": {"interests": ["din", search("simtier")], "recent": 2},
+    "cross": {"cross_layers": 2},
+    "position": {"position": True},
+    "offset": {"offset": "base_score"},
+    "heads": {"labels": ["order", "click"]},
+    "all": {
+        "interests": ["din", "simtier", search("simtier", "semantic_attention")],
+        "labels": ["click", "order"],
+        "position": True,
+        "offset": "base_score",
+        "cross_layers": 1,
+        "recent": 3,
+    },
+}
+
+
+def ranker_of(parts, interests=("din",), **options):
+    keras.utils.set_random_seed(1)
+    return RankingModel(*parts, interests, hidden=(8, 4), **options)
+
+
+def exported(toy, parts, ranker, base):
+    return export_ranker(ranker, base, toy.index(), parts[0], request(toy))
+
+
+def expected(toy, parts, ranker):
+    batch = to_batch(request(toy), parts[0].spec, toy.index(), parts[0])
+    logits = by_label(ranker, ranker(batch))
+    return [1 / (1 + np.exp(-np.asarray(x, np.float64))) for x in logits.values()]
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_served_as_in_memory(toy, parts, name, tmp_path):
+    ranker = ranker_of(parts, **OPTIONS[name])
+    folder = exported(toy, parts, ranker, tmp_path)
+    given = request(toy)
+    if not ranker.needs_base_score:
+        del given["base_score"]
+    (answer,) = run_as_server(folder, [Call("rank", given)])
+    scores = {key: v for key, v in answer.items() if key.startswith("score")}
+    others = ranker.labels[1:]
+    assert set(scores) == {"score", *(f"score_{label}" for label in others)}
+    valid = np.arange(3) < given["n_items"][:, None]
+    wanted = expected(toy, parts, ranker)
+    for score, right in zip(
+        [scores["score"], *(scores[f"score_{label}"] for label in others)],
+        wanted,
+        strict=True,
+    ):
+        np.testing.assert_allclose(score[valid], right[valid], atol=1e-5)
+        assert not score[~valid].any()
+
+
+def test_make_is_served(toy, parts, tmp_path):
+    make = MAKE(parts[1], hidden=(8, 6, 5, 4))
+    ranker = ranker_of(parts, ["din", make])
+    assert exported(toy, parts, ranker, tmp_path).name == "1"
+
+
+def test_a_calibrated_ranker_is_served_so(toy, parts, tmp_path):
+    ranker = ranker_of(parts)
+    (before,) = expected(toy, parts, ranker)
+    ranker.calibration.assign([2.0], [-1.0])
+    folder = exported(toy, parts, ranker, tmp_path)
+    given = {k: v for k, v in request(toy).items() if k != "base_score"}
+    (answer,) = run_as_server(folder, [Call("rank", given)])
+    logit = 2 * np.log(before / (1 - before)) - 1
+    right = 1 / (1 + np.exp(-logit))
+    np.testing.assert_allclose(answer["score"][0], right[0], atol=1e-5)
+
+
+def test_a_sample_without_base_scores_is_refused(toy, parts, tmp_path):
+    ranker = ranker_of(parts, offset="base_score")
+    batch = to_batch(request(toy), parts[0].spec, toy.index(), parts[0])
+    batch["user_key"] = request(toy)["user_key"]
+    del batch["base_score"]
+    with pytest.raises(TfmmError, match="sample batch lacks `base_score`"):
+        export_ranker(ranker, tmp_path, toy.index(), parts[0], batch)
+
+
+def test_the_client_knows_heads_and_base_scores(toy, parts, tmp_path):
+    exported(toy, parts, ranker_of(parts, **OPTIONS["all"]), tmp_path)
+    with Server(tmp_path, rest_api_port=0, grpc_port=0) as server:
+        client = Client(server.url)
+        with pytest.raises(TfmmError, match="Received: no `base_score`"):
+            client.rank(["a", "b"])
+        scores = {"base_score": [0.2, 0.7]}
+        ranked = client.rank(["a", "b"], history=["c"], candidates=scores)
+    assert [r.item_id for r in ranked] == ["b", "a"]
+    assert [list(r.others) for r in ranked] == [["order"]] * 2
+    assert all(0 < r.others["order"] < 1 for r in ranked)
