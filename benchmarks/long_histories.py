@@ -52,7 +52,7 @@ class Size:
     rounds: int
 
 
-SIZES = {"smoke": Size(24, 500, 1), "standard": Size(1_820, made.ROWS, 5)}
+SIZES = {"smoke": Size(24, 500, 1), "standard": Size(9_100, made.ROWS, 3)}
 
 
 class Setting:

@@ -64,16 +64,21 @@ def timeline(layout: Layout, user: int) -> dict[str, np.ndarray]:
     time = START + np.arange(events) * SECOND
     return {
         "user": np.array([user]),
-        "event_item": random.integers(2, ROWS, events),
+        "event_item": items(random, events),
         "event_type": random.integers(2, 4, events),
         "event_time": time,
         "request_time": time[cuts - 1] + 1,
         "request_start": cuts - layout.history,
         "request_cut": cuts,
         "request_items": np.full(layout.requests, layout.items),
-        "item": random.integers(2, ROWS, shown),
+        "item": items(random, shown),
         "label_click": random.integers(0, 2, shown).astype(np.float32),
     }
+
+
+def items(random: np.random.Generator, count: int) -> np.ndarray:
+    """Catalog rows of which few are frequent and most are rare, as in a shop."""
+    return np.exp(random.uniform(np.log(2), np.log(ROWS), count)).astype(np.int64)
 
 
 def write_timelines(

@@ -131,6 +131,15 @@ def test_an_interest_of_ones_own(vocabularies, tables, batch, tmp_path):
         RankingModel(vocabularies, interests=[BestMatch()])
 
 
+def test_a_frozen_interest_trains_nothing(vocabularies, tables, batch, tmp_path):
+    frozen = interest_layer({"simscore": {"trainable": False}})
+    ranker = _ranker(vocabularies, tables, frozen)
+    assert not ranker.interests[0].trainable_weights
+    ranker.save(tmp_path / "ranker.keras")
+    loaded = keras.models.load_model(tmp_path / "ranker.keras")
+    assert not loaded.interests[0].trainable_weights
+
+
 def test_unknown_interests_and_options_are_taught(vocabularies, tables, batch):
     with pytest.raises(TfmmError, match=r"This is no interest. Received: 'magic'"):
         interest_layer({"magic": {}})

@@ -2,7 +2,7 @@
 
 from tfmm.layers.embedding import Embedding
 from tfmm.layers.frozen_vectors import FrozenVectors, VectorRows, unit_vectors
-from tfmm.layers.gather import gather_positions, gather_rows
+from tfmm.layers.gather import gather_distinct, gather_positions, gather_rows
 from tfmm.layers.history_search import HistorySearch, most_similar, same_category
 from tfmm.layers.masks import keep_valid, masked_mean, pair_mask, valid_mask
 from tfmm.layers.pooling import (
@@ -22,6 +22,7 @@ from tfmm.layers.similarity import (
     inverse_norms,
 )
 from tfmm.layers.simtier import SimTier, sim_tier, slot_of, tier_of
+from tfmm.layers.small_embedding import SmallEmbedding
 from tfmm.layers.target_attention import (
     TargetAttention,
     interaction_hidden,
@@ -36,10 +37,12 @@ __all__ = [
     "MaskedPooling",
     "SemanticTargetAttention",
     "SimTier",
+    "SmallEmbedding",
     "TargetAttention",
     "VectorRows",
     "cosine_similarity",
     "dot_scores",
+    "gather_distinct",
     "gather_positions",
     "gather_rows",
     "interaction_hidden",

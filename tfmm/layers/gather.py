@@ -59,6 +59,33 @@ def gather_positions(values: Any, positions: Any) -> Any:
     return ops.take_along_axis(values, positions, axis=-1)
 
 
+def gather_distinct(embed: Any, ids: Any) -> Any:
+    """Embeds every distinct id once, then hands its row to all who asked for it.
+
+    With many repetitions the tables' gradients have fewer rows. On backends without
+    tensors of unknown length it is `embed(ids)`.
+
+    Args:
+        embed: A function or layer from int ids `[n]` to float rows `[n, d]`.
+        ids: int tensor of any shape.
+
+    Returns:
+        float tensor `[*ids.shape, d]`.
+
+    Example:
+        >>> rows = gather_distinct(lambda ids: 1.0 * ids[:, None], ops.array([[7, 7]]))
+        >>> ops.convert_to_numpy(rows).tolist()
+        [[[7.0], [7.0]]]
+    """
+    if keras.backend.backend() != "tensorflow":
+        return ops.reshape(embed(ops.reshape(ids, (-1,))), (*ops.shape(ids), -1))
+    import tensorflow as tf
+
+    distinct, place = tf.unique(tf.reshape(ids, [-1]))
+    rows = embed(distinct)
+    return tf.reshape(tf.gather(rows, place), [*ops.shape(ids), rows.shape[-1]])
+
+
 def _of_this_replica(variable: Any) -> Any:
     """The replica's own copy of a mirrored variable: `tf.gather` reads all of that."""
     import tensorflow as tf

@@ -8,6 +8,7 @@ from keras import ops
 
 from tfmm.layers.embedding import Embedding
 from tfmm.layers.frozen_vectors import FrozenVectors
+from tfmm.layers.small_embedding import SmallEmbedding
 from tfmm.ranking.calibration import Calibration
 from tfmm.ranking.cross import CrossTower
 from tfmm.ranking.features import FeatureInputs
@@ -136,7 +137,8 @@ class RankingModel(RequestModel):
             for name, dimension in vectors.modalities.items()
         }
         self.users = Embedding(spec.users, dim)
-        self.event_types = Embedding(len(spec.event_types) + 2, self.items.dimension)
+        types = len(spec.event_types) + 2
+        self.event_types = SmallEmbedding(types, self.items.dimension)
         self.request_features = FeatureInputs(spec.of_scope("user", "context"), dim)
         self.candidate_features = FeatureInputs(spec.of_scope("candidate"), dim)
         heads = len(self.labels or ())

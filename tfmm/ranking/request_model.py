@@ -107,8 +107,8 @@ class RequestModel(Keras3Only, Resumable):
             if kwargs.get(name) is not None:
                 raise TfmmError(
                     "The loss and its metrics are the model's task. Received: "
-                    f"{name}={kwargs[name]!r}. Give `loss` to the model itself, or set "
-                    "`model.tasks = [ranking_task(metrics)]`."
+                    f"{name}={kwargs[name]!r}. Give `loss` to the model itself; "
+                    "further metrics come from tfmm.evaluation.collect."
                 )
         optimizer = optimizer or ranking_optimizer()
         if kwargs.get("auto_scale_loss", True):

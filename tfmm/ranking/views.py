@@ -10,6 +10,7 @@ from keras import ops
 from tfmm.errors import TfmmError
 from tfmm.layers.embedding import Embedding
 from tfmm.layers.frozen_vectors import FrozenVectors
+from tfmm.layers.gather import gather_distinct
 from tfmm.ranking.item_tables import ItemTables
 from tfmm.ranking.modality_view import ModalityView
 from tfmm.ranking.request_rows import RequestRows
@@ -72,7 +73,8 @@ class Views:
     @cached_property
     def history(self) -> Any:
         """float `[B, L, D]`: embeddings of the history, with those of event types."""
-        found = self._tables.items(self.rows.history)
+        # Users see the same items, and candidates of one request find the same.
+        found = gather_distinct(self._tables.items, self.rows.history)
         if self.rows.types is None:
             return found
         return found + self._tables.event_types(self.rows.types)

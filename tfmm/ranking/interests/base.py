@@ -58,3 +58,5 @@ def connect(interest: keras.layers.Layer, modalities: Mapping[str, int]) -> None
         interest.connect(modalities)
     elif type(interest).build is keras.layers.Layer.build:
         interest.built = True
+    if not interest.trainable:
+        interest.trainable = False  # Reaches the parts made meanwhile.
