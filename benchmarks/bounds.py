@@ -15,11 +15,18 @@ class Bounds:
     def check(self, value: float, bound: float, unit: str = "") -> str:
         """E.g. `at most 1.25: ok`."""
         fails = not value <= bound  # NaN fails too.
+        return f"at most {bound:g}{unit}: {self._verdict(fails, 'EXCEEDED')}"
+
+    def check_least(self, value: float, bound: float, unit: str = "") -> str:
+        """E.g. `at least 1.5: ok`."""
+        fails = not value >= bound
+        return f"at least {bound:g}{unit}: {self._verdict(fails, 'MISSED')}"
+
+    def _verdict(self, fails: bool, word: str) -> str:
         self.exceeded |= fails
-        verdict = "EXCEEDED" if fails else "ok"
-        if fails and not self.judged:
-            verdict += " (not judged at this size)"
-        return f"at most {bound:g}{unit}: {verdict}"
+        if not fails:
+            return "ok"
+        return word if self.judged else f"{word} (not judged at this size)"
 
     @property
     def exit_code(self) -> int:
