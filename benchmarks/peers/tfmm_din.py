@@ -13,12 +13,12 @@ import numpy as np
 import tensorflow as tf
 from rounds import ATTENTION, EMBEDDING, HIDDEN, Given, serve
 
-from tfmm.ranking import DinInterest, LazyAdam, RankingModel
+from tfmm.ranking import DinInterest, LazyAdam, RankingModel, ranking_task
 from tfmm.records.spec import RequestSpec
 
 
 class Tfmm:
-    """`compile` and `fit`, with the metrics that they have."""
+    """`compile` and `fit`; without metrics, which the peers do not compute either."""
 
     def __init__(self, given: Given) -> None:
         keras.utils.set_random_seed(0)
@@ -38,6 +38,7 @@ class Tfmm:
             embedding_dim=EMBEDDING,
             hidden=HIDDEN,
         )
+        self.model.task = ranking_task(metrics=[])
         self.model.compile(LazyAdam(given.rate))
 
     def train(self, begin: int, end: int) -> None:

@@ -13,13 +13,19 @@ NORMALIZATIONS = ("softmax", "sigmoid")
 
 
 def interaction_hidden(
-    candidates: Any, history: Any, query_kernel: Any, key_kernel: Any, cross_kernel: Any
+    candidates: Any,
+    history: Any,
+    query_kernel: Any,
+    key_kernel: Any,
+    cross_kernel: Any,
+    bias: Any = None,
 ) -> Any:
     """First dense layer of DIN's attention over `[q, h, q - h, q * h]`, split.
 
     `W [q, h, q-h, q*h] = (W1 + W3) q + (W2 - W3) h + W4 (q * h)`, so three `[d, u]`
-    kernels span the same functions. The last term is one matrix product of the
-    history with the kernel scaled by the candidates.
+    kernels span the same functions. For one candidate that is linear in `[h, 1]`: all
+    is one product of the history with a kernel per candidate, and nothing is added to
+    the `[B, L, N, u]` tensor afterwards.
 
     Args:
         candidates: float tensor q `[B, N, d]`.
@@ -27,6 +33,7 @@ def interaction_hidden(
         query_kernel: W1 + W3, `[d, u]`.
         key_kernel: W2 - W3, `[d, u]`.
         cross_kernel: W4, `[d, u]`.
+        bias: `[u]`, or None.
 
     Returns:
         float tensor `[B, L, N, u]`.
@@ -39,13 +46,16 @@ def interaction_hidden(
     """
     batch, count, dimension = ops.shape(candidates)
     units = cross_kernel.shape[-1]
+    queries = ops.matmul(candidates, query_kernel)
+    if bias is not None:
+        queries = queries + bias
     scaled = ops.swapaxes(candidates, 1, 2)[..., None] * cross_kernel[:, None, :]
-    scaled = ops.reshape(scaled, (batch, dimension, count * units))
-    cross = ops.matmul(history, scaled)
-    cross = ops.reshape(cross, (batch, ops.shape(history)[1], count, units))
-    queries = ops.matmul(candidates, query_kernel)[:, None]
-    keys = ops.matmul(history, key_kernel)[:, :, None]
-    return cross + (queries + keys)
+    scaled = scaled + key_kernel[:, None, :]
+    kernel = ops.concatenate([scaled, queries[:, None]], axis=1)
+    kernel = ops.reshape(kernel, (batch, dimension + 1, count * units))
+    history = ops.concatenate([history, ops.ones_like(history[..., :1])], axis=-1)
+    hidden = ops.matmul(history, kernel)
+    return ops.reshape(hidden, (batch, ops.shape(history)[1], count, units))
 
 
 def masked_weights(scores: Any, mask: Any, normalization: str) -> Any:
@@ -191,12 +201,16 @@ class TargetAttention(Layer):
             float tensor `[B, N, L]`.
         """
         hidden = interaction_hidden(
-            candidates, history, self.query_kernel, self.key_kernel, self.cross_kernel
+            candidates,
+            history,
+            self.query_kernel,
+            self.key_kernel,
+            self.cross_kernel,
+            self.bias,
         )
         if pairs is not None:
             pairs = ops.matmul(ops.cast(pairs, hidden.dtype), self.pair_kernel)
             hidden = hidden + ops.swapaxes(pairs, 1, 2)
-        hidden = hidden + self.bias
         for layer in self.dense_layers:
             hidden = layer(self.activation(hidden))
         return ops.swapaxes(ops.squeeze(hidden, -1), 1, 2)
