@@ -187,6 +187,23 @@ def gain(
 
 
 @app.command()
+def explain(
+    recipe: RecipeFile,
+    request: Annotated[
+        int, typer.Option(help="Which of the test requests kept, from 1.")
+    ] = 1,
+    out: Annotated[
+        str | None, typer.Option(help="Read here, not from the recipe's `out`.")
+    ] = None,
+) -> None:
+    """Prints why a test request of the last run was ranked as it was."""
+    from tfmm.road.explain import explain_example
+    from tfmm.road.road import Road
+
+    console.print(explain_example(Road(_recipe(recipe, out), console), request))
+
+
+@app.command()
 def serve(
     folder: Annotated[
         Path | None, typer.Argument(help="Folder of models, MODEL/VERSION/.")

@@ -100,6 +100,10 @@ def out(tmp_path):
                 "label": 1.0 if row == 6 else 0.0,
                 "score": score,
                 "known": known,
+                "parts": {"simtier": score - 0.625},
+                "matches": {
+                    "image": [{"position": 1, "row": 3, "cosine": 0.875, "tier": 18}]
+                },
             }
             for row, score, known in shown
         ],
@@ -190,6 +194,13 @@ def test_candidates_stand_in_order_of_score(out):
     page = page_of(out)
     found = re.findall(r'<span class="facts"><b>([\d.]+)</b>', page)
     assert found == ["0.900", "0.500", "0.200"]
+
+
+def test_why_a_request_was_ranked_so(out):
+    page = write_report(out, "demo").read_text()
+    assert "matched by image" in page
+    assert page.count("item 1 <b>0.88</b>") + page.count("item 1 <b>0.87</b>") == 3
+    assert "+0.275" in page and "−0.425" in page
 
 
 def test_a_title_is_text_never_markup(out):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,19 @@ class Card:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A shown item with the model's score."""
+    """A shown item with the model's score, and why it is so.
+
+    Attributes:
+        parts: interest -> the logit minus the logit without it.
+        matches: modality -> history items like it, with cosines, best first.
+    """
 
     card: Card
     score: float
     label: float
     known: bool
+    parts: Mapping[str, float] = field(default_factory=dict)
+    matches: Mapping[str, Sequence[tuple[Card, float]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,10 @@ def example_rows(requests: Sequence[Mapping[str, Any]], longest: int) -> set[int
     rows: set[int] = set()
     for request in requests:
         rows.update(_newest(request, longest))
-        rows.update(item["row"] for item in request["items"])
+        for item in request["items"]:
+            rows.add(item["row"])
+            for found in item.get("matches", {}).values():
+                rows.update(match["row"] for match in found)
     return rows
 
 
@@ -133,6 +143,11 @@ def examples(
                 float(item["score"]),
                 float(item["label"]),
                 bool(item["known"]),
+                item.get("parts", {}),
+                {
+                    name: [(cards[m["row"]], float(m["cosine"])) for m in found]
+                    for name, found in item.get("matches", {}).items()
+                },
             )
             for item in request["items"]
         ]

@@ -1,5 +1,6 @@
 """MAKE, the ranking model and the optimizers that train them."""
 
+from tfmm.ranking.explanation import Explanation, Matches, explain
 from tfmm.ranking.interests import (
     DinInterest,
     HistorySearchInterest,
@@ -30,11 +31,13 @@ __all__ = [
     "MAKE",
     "AdamAdagrad",
     "DinInterest",
+    "Explanation",
     "HistorySearchInterest",
     "Interest",
     "LazyAdam",
     "MakeExtractor",
     "MakeInterest",
+    "Matches",
     "PlainTask",
     "RankerShapes",
     "RankingModel",
@@ -46,6 +49,7 @@ __all__ = [
     "SparseAdagrad",
     "VectorInterest",
     "Views",
+    "explain",
     "masked_mean_loss",
     "ranking_optimizer",
     "ranking_task",

@@ -1,7 +1,22 @@
 """A ranker's output by label, be it one head or several."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+
+def split_heads(logits: Any, labels: Sequence[str]) -> Any:
+    """The logits of a single head, or those of several by label.
+
+    Args:
+        logits: tensor `[B, N, heads]`.
+        labels: The heads' labels.
+
+    Returns:
+        tensor `[B, N]`, or a dict of them.
+    """
+    if len(labels) == 1:
+        return logits[..., 0]
+    return {label: logits[..., place] for place, label in enumerate(labels)}
 
 
 def by_label(model: Any, output: Any) -> dict[str, Any]:

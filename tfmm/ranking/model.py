@@ -11,7 +11,9 @@ from tfmm.layers.frozen_vectors import FrozenVectors
 from tfmm.layers.small_embedding import SmallEmbedding
 from tfmm.ranking.calibration import Calibration
 from tfmm.ranking.cross import CrossTower
+from tfmm.ranking.explanation import explain
 from tfmm.ranking.features import FeatureInputs
+from tfmm.ranking.heads import split_heads
 from tfmm.ranking.inputs import candidate_inputs, interest_inputs, request_inputs
 from tfmm.ranking.interests import interest_layer
 from tfmm.ranking.interests.base import connect
@@ -73,10 +75,9 @@ class RankingModel(RequestModel):
         labels; meaningless from `n_items` on.
 
     Raises:
-        TfmmError: Interests that need vectors without a catalog, a MAKE trained on
-            another catalog or on modalities not in use, a catalog and vocabularies
-            of different item indexes, or labels, positions or base scores that
-            requests do not have.
+        TfmmError: A catalog that interests need and lack, a MAKE of another catalog or
+            of modalities not in use, a catalog and vocabularies of different item
+            indexes, or labels, positions or base scores that requests do not have.
 
     Reference:
         Section 4 of arXiv 2407.19467.
@@ -182,8 +183,7 @@ class RankingModel(RequestModel):
             training: Whether positions count.
             without: Places of interests whose inputs are set to 0, to see their part.
         """
-        positions = bool(self.position and training)
-        check_request(batch, self.spec, positions, self.needs_base_score)
+        check_request(batch, self, training)
         views = self.views(batch)
         request = request_inputs(batch, views, self.users, self.request_features)
         inputs = candidate_inputs(batch, views, self.spec, self.candidate_features)
@@ -201,28 +201,28 @@ class RankingModel(RequestModel):
             logits = logits + base[..., None]
         if not training:
             logits = self.calibration(logits)
-        labels = self.labels or ()
-        if len(labels) == 1:
-            return logits[..., 0]
-        return {label: logits[..., place] for place, label in enumerate(labels)}
+        return split_heads(logits, self.labels or ())
 
     def views(self, batch: Batch) -> Views:
-        """What interests see of a batch.
+        """What interests see of a request batch."""
+        views = Views(RequestRows.of(batch), self._tables)
+        return views if self.recent is None else views.newest(self.recent)
+
+    def explain(self, batch: Batch, top: int = 5, label: str | None = None) -> Any:
+        """The `Explanation` of all candidates' logits; see `tfmm.ranking.explain`.
 
         Args:
             batch: A request batch.
+            top: Matched history items per candidate and modality. Defaults to 5.
+            label: The head to explain. Defaults to the first.
         """
-        views = Views(RequestRows.of(batch), self._tables)
-        return views if self.recent is None else views.newest(self.recent)
+        return explain(self, batch, top, label)
 
     def known(self, item: Any) -> Any:
         """Which items have a vector in any modality.
 
         Args:
-            item: int32 catalog rows of any shape.
-
-        Returns:
-            bool tensor of the same shape; all false for a model without vectors.
+            item: int32 catalog rows of any shape; the answer is a bool for each.
         """
         return with_vectors(self.vectors, item)
 

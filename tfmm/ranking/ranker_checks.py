@@ -89,22 +89,19 @@ def check_interest(interest: Any, shapes: RankerShapes) -> None:
         )
 
 
-def check_request(
-    batch: Batch, spec: RequestSpec, position: bool, base_score: bool
-) -> None:
+def check_request(batch: Batch, ranker: Any, training: bool | None) -> None:
     """Refuses a batch that lacks what a ranker reads.
 
     Args:
         batch: The request batch.
-        spec: Names and sizes of a request.
-        position: Whether positions are read.
-        base_score: Whether base scores are read.
+        ranker: A `RankingModel`.
+        training: Whether positions are read, where the ranker has them.
 
     Raises:
         TfmmError: A key is missing.
     """
-    left_out = {f"label_{label}" for label in spec.labels}
-    left_out |= set() if base_score else {"base_score"}
-    left_out |= set() if position else {"position"}
-    needed = tuple(key for key in example_batch(spec) if key not in left_out)
+    left_out = {f"label_{label}" for label in ranker.spec.labels}
+    left_out |= set() if ranker.needs_base_score else {"base_score"}
+    left_out |= set() if ranker.position and training else {"position"}
+    needed = tuple(key for key in example_batch(ranker.spec) if key not in left_out)
     check_batch(batch, needed, "the ranker")

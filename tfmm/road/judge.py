@@ -24,10 +24,10 @@ from tfmm.identity import read_secret, user_keys
 from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import write_manifest, writing
 from tfmm.road.cost import read_cost
+from tfmm.road.examples import example_requests
 from tfmm.road.road import Road
 from tfmm.road.train import open_catalog, open_vocabularies
 
-EXAMPLE_REQUESTS = 4
 TEST_BATCH = 256
 
 
@@ -44,7 +44,7 @@ def evaluate(road: Road) -> None:
         road.console.print(f"      {name}: GAUC {ours}, reported {reported:.4f}")
     with writing(road.path("evaluation")) as tmp:
         write_card(tmp, table, road.recipe.name)
-        examples = _example_requests(_ranker(road, settings.published), requests)
+        examples = example_requests(_ranker(road, settings.published), requests)
         (tmp / "example_requests.json").write_text(json.dumps(examples) + "\n")
         shown = table.rows[0].all.impressions
         counts = {"read": shown, "written": shown, "dropped": {}}
@@ -167,31 +167,6 @@ def _columns(road: Road, scored: dict[str, np.ndarray]) -> Columns:
         probability=scored["score"],
         n_history=np.zeros(len(keys), np.int32),
     )
-
-
-def _example_requests(ranker: Any, requests: Any) -> list[dict[str, Any]]:
-    """The first requests with a long history, a positive and unlike candidates."""
-    label = f"label_{ranker.spec.labels[0]}"
-    batch = {name: np.asarray(v) for name, v in next(iter(requests)).items()}
-    scores = 1 / (1 + np.exp(-np.asarray(ranker.predict_on_batch(batch), np.float64)))
-    known = np.asarray(ranker.known(batch["item"]))
-    interest = batch["n_history"] * batch[label].any(1) + batch["n_items"]
-    found = []
-    for place in np.argsort(-interest, kind="stable")[:EXAMPLE_REQUESTS].tolist():
-        history = batch["history_item"][place, : batch["n_history"][place]]
-        shown = range(batch["n_items"][place])
-        items = [
-            {
-                "row": int(batch["item"][place, i]),
-                "label": float(batch[label][place, i]),
-                "score": float(scores[place, i]),
-                "known": bool(known[place, i]),
-            }
-            for i in shown
-        ]
-        user = f"{int(batch['user_key'][place]):016x}"
-        found.append({"user": user, "history": history.tolist(), "items": items})
-    return found
 
 
 def _note(road: Road, name: str, content: dict[str, Any]) -> None:

@@ -48,6 +48,23 @@ def interest_layer(interest: Any) -> keras.layers.Layer:
     raise _unknown(interest)
 
 
+def name_of(interest: keras.layers.Layer) -> str:
+    """The name that an interest goes by, a foreign layer's own.
+
+    Args:
+        interest: A layer of `interest_layer`.
+
+    Example:
+        >>> name_of(interest_layer("simtier"))
+        'simtier'
+    """
+    if isinstance(interest, MakeInterest):
+        return "make"
+    kind = type(interest).__name__
+    found = (name for name, layer in _BY_NAME.items() if layer == kind)
+    return next(found, interest.name)
+
+
 def _named(name: str, options: Mapping[str, Any]) -> keras.layers.Layer:
     if name not in _BY_NAME:
         raise _unknown(name)
