@@ -12,6 +12,7 @@ from tfmm.evaluation.metrics import (
     gauc,
     log_loss,
 )
+from tfmm.evaluation.platt import Platt, calibrate, platt_scaling
 from tfmm.evaluation.report import write_report
 from tfmm.evaluation.streaming import StreamingGauc
 
@@ -21,13 +22,16 @@ __all__ = [
     "GainRow",
     "GainTable",
     "GroupedAuc",
+    "Platt",
     "StreamingGauc",
     "auc",
+    "calibrate",
     "calibration",
     "collect",
     "collect_logged",
     "gain_table",
     "gauc",
     "log_loss",
+    "platt_scaling",
     "write_report",
 ]

@@ -37,6 +37,8 @@ class Ranking(Part):
         labels: Labels to train on, a head for each; the schema's first when absent.
         position: Whether the place in the list is an input in training.
         offset: `base_score` to start from the production model's logged score.
+        calibrate: Whether the logits get a scale and a shift by Platt scaling on the
+            validation requests, where the schema's split has some.
         epochs: ID embeddings overfit in the second.
         batch_size: Requests per step.
         learning_rate: Of the lazy Adam.
@@ -56,6 +58,7 @@ class Ranking(Part):
     labels: list[str] | None = None
     position: bool = False
     offset: Literal["base_score"] | None = None
+    calibrate: bool = False
     epochs: Positive = 1
     batch_size: Positive = 256
     learning_rate: Rate = 1e-3

@@ -15,6 +15,7 @@ from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import read_manifest, write_manifest, writing
 from tfmm.records.vocabularies import Vocabularies
 from tfmm.road import taobao_mm
+from tfmm.road.calibrate import calibrate_ranker
 from tfmm.road.cost import StepTimes, cost_of, write_cost
 from tfmm.road.progress import Progress
 from tfmm.road.ranking_recipe import Interest, Ranking, names_of
@@ -154,6 +155,8 @@ def _train(
             checkpoints=checkpoints,
             checkpoint_every=CHECKPOINT_EVERY,
         )
+    if isinstance(settings, Ranking) and settings.calibrate:
+        calibrate_ranker(road, model, open_vocabularies(road))
     seen = read_manifest(road.path("timelines", "train"))["counts"]["written"]
     with writing(path.parent) as tmp:
         model.save(tmp / path.name)
