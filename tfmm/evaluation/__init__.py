@@ -14,6 +14,7 @@ from tfmm.evaluation.metrics import (
 )
 from tfmm.evaluation.platt import Platt, calibrate, platt_scaling
 from tfmm.evaluation.report import write_report
+from tfmm.evaluation.retrieval_recall import recall, recall_at
 from tfmm.evaluation.streaming import StreamingGauc
 
 __all__ = [
@@ -33,5 +34,7 @@ __all__ = [
     "gauc",
     "log_loss",
     "platt_scaling",
+    "recall",
+    "recall_at",
     "write_report",
 ]

@@ -1,5 +1,6 @@
 """MAKE, the ranking model and the optimizers that train them."""
 
+from tfmm.ranking.exact_top_k import top_k
 from tfmm.ranking.explanation import Explanation, Matches, explain
 from tfmm.ranking.interests import (
     DinInterest,
@@ -23,6 +24,8 @@ from tfmm.ranking.optimizers import (
 )
 from tfmm.ranking.plain_task import PlainTask
 from tfmm.ranking.request_model import RequestModel, masked_mean_loss
+from tfmm.ranking.retrieval import RetrievalModel
+from tfmm.ranking.retrieval_loss import retrieval_losses, retrieval_task
 from tfmm.ranking.shapes import RankerShapes
 from tfmm.ranking.tfrs_tasks import ranking_task
 from tfmm.ranking.views import Views
@@ -42,6 +45,7 @@ __all__ = [
     "RankerShapes",
     "RankingModel",
     "RequestModel",
+    "RetrievalModel",
     "RowLossScale",
     "SemanticAttentionInterest",
     "SimScoreInterest",
@@ -53,4 +57,7 @@ __all__ = [
     "masked_mean_loss",
     "ranking_optimizer",
     "ranking_task",
+    "retrieval_losses",
+    "retrieval_task",
+    "top_k",
 ]

@@ -49,7 +49,20 @@ def masked_mean_loss(task: Any, labels: Any, logits: Any, mask: Any) -> Any:
         ops.reshape(keep_valid(ops.cast(logits, "float32"), mask), (-1, 1)),
         sample_weight=weights,
     )
-    return ops.sum(losses) / ops.maximum(_sum_of_replicas(ops.sum(weights)), 1.0)
+    return mean_of_replicas(losses, ops.sum(weights))
+
+
+def mean_of_replicas(losses: Any, count: Any) -> Any:
+    """The sum of this replica's losses over the number of examples of all replicas.
+
+    Args:
+        losses: float tensor of any shape, 0 where it does not count.
+        count: float scalar, this replica's number of examples.
+
+    Returns:
+        float scalar; 0 without examples.
+    """
+    return ops.sum(losses) / ops.maximum(_sum_of_replicas(count), 1.0)
 
 
 def _sum_of_replicas(value: Any) -> Any:
@@ -74,6 +87,7 @@ class RequestModel(Keras3Only, Resumable):
     Args:
         labels: Names of the labels trained on; None for the only one in the batch.
         loss: A Keras loss on logits in place of `tfrs.tasks.Ranking`.
+        tasks: Tasks in the place of these.
 
     Attributes:
         tasks: One task per label, in order.
@@ -83,12 +97,13 @@ class RequestModel(Keras3Only, Resumable):
         self,
         labels: Sequence[str] | None = None,
         loss: keras.losses.Loss | None = None,
+        tasks: Sequence[Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.labels = None if labels is None else tuple(labels)
         self.loss_on_logits = loss
-        self.tasks = [
+        self.tasks = tasks or [
             _task(loss, "auc" if place == 0 else f"auc_{label}")
             for place, label in enumerate(self.labels or ("",))
         ]
