@@ -94,12 +94,18 @@ def _features(
         ("item", schema.items.features if schema.items else {}),
     )
     return tuple(
-        Feature(name, kind, scope, len(values[f"{scope}_{name}"]) + FIRST_CODE)
+        _categorical(name, scope, values[f"{scope}_{name}"], schema)
         if kind == "categorical"
         else Feature(name, kind, scope, 0, *_spread(moments.get(f"{scope}_{name}")))
         for scope, features in declared
         for name, kind in features.items()
     )
+
+
+def _categorical(name: str, scope: str, values: list[str], schema: Schema) -> Feature:
+    hashed = schema.vocabulary.hash_buckets
+    size = FIRST_CODE + len(values) + hashed
+    return Feature(name, "categorical", scope, size, hash_buckets=hashed)
 
 
 def _spread(moments: dict[str, float] | None) -> tuple[float, float]:
@@ -160,7 +166,9 @@ def _item_features(
                 dict(sorted(known.items())), schema.vocabulary.min_count
             )
             column = np.zeros(index.rows, np.int32)
-            column[rows] = codes_of(values[f"item_{name}"], raw)
+            column[rows] = codes_of(
+                values[f"item_{name}"], raw, schema.vocabulary.hash_buckets
+            )
         columns[kind].append(column)
     stacked = {
         kind: np.stack(found, 1) if found else np.zeros((index.rows, 0), dtype)

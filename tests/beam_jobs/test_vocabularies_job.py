@@ -121,3 +121,25 @@ def test_empty_types_are_the_default_and_odd_values_dead_letters(tmp_path):
         ("events.parquet", 1, "type", "not_category"),
         ("impressions.parquet", 3, "hour", "not_category"),
     ]
+
+
+def test_rare_values_have_hashed_codes_by_option(tmp_path):
+    from tfmm.data import requests
+
+    rule = {"min_count": 2, "hash_buckets": 50}
+    schema = shop.write(tmp_path / "shop", vocabulary=rule)
+    shop.build(schema, tmp_path / "out")
+    found = Vocabularies.open(tmp_path / "out" / "vocabularies")
+    sizes = {f.tensor: (f.size, f.hash_buckets) for f in found.spec.features if f.size}
+    assert sizes == {
+        "user_age": (52, 50),
+        "context_hour": (53, 50),
+        "item_color": (53, 50),
+    }
+    # As without hashing: only rare and new values have other codes.
+    assert found.values["item_color"] == ["red"]
+    assert found.items.codes.tolist() == [[0], [0], [2], [2], [0], [0], [0]]
+    (batch,) = requests(tmp_path / "out" / "timelines" / "test", found, 8)
+    # u1's age, 30, occurs once; the test's hour, 10, never in training.
+    assert 2 <= batch["user_age"][0] < 52
+    assert 3 <= batch["context_hour"][0] < 53

@@ -166,3 +166,24 @@ def test_the_client_knows_heads_and_base_scores(toy, parts, tmp_path):
     assert [r.item_id for r in ranked] == ["b", "a"]
     assert [list(r.others) for r in ranked] == [["order"]] * 2
     assert all(0 < r.others["order"] < 1 for r in ranked)
+
+
+def test_hashed_codes_are_served(toy, parts, tmp_path):
+    vocabularies, catalog = parts
+    features = tuple(
+        replace(f, size=f.size + 3, hash_buckets=3) if f.kind == "categorical" else f
+        for f in vocabularies.spec.features
+    )
+    spec = replace(vocabularies.spec, features=features)
+    hashed = replace(vocabularies, spec=spec)
+    ranker = ranker_of((hashed, catalog))
+    batch = to_batch(request(toy), spec, toy.index(), hashed)
+    # "ancient" has no code of its own: 2 + the two known + its hash.
+    assert batch["user_age"][0] == 3 and batch["user_age"][1] >= 4
+    given = {k: v for k, v in request(toy).items() if k != "base_score"}
+    export_ranker(ranker, tmp_path, toy.index(), hashed, given)
+    rows = {**batch, "user_key": given["user_key"]}
+    folder = export_ranker(ranker, tmp_path, toy.index(), hashed, rows)
+    (answer,) = run_as_server(folder, [Call("rank", given)])
+    score = 1 / (1 + np.exp(-np.asarray(ranker(batch), np.float64)))
+    np.testing.assert_allclose(answer["score"][0], score[0], atol=1e-5)

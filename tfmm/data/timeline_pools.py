@@ -10,12 +10,13 @@ A pool is a dict of three dicts of tensors:
 The first event and the first shown item are no such: their zeros are the padding.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
 
 from tfmm.data.timeline_checks import check_record
+from tfmm.records.hashing import with_hashes
 from tfmm.records.spec import FIRST_CODE, MISSING_CODE, UNKNOWN_CODE, RequestSpec
 from tfmm.records.timeline import TEXT, Column, columns
 from tfmm.records.vocabularies import USER, Vocabularies
@@ -35,7 +36,11 @@ class PoolReader:
     def __init__(self, vocabularies: Vocabularies) -> None:
         self._spec: RequestSpec = vocabularies.spec
         self._columns = [c for c in columns(self._spec) if c.name != _UNREAD]
-        self._lookups = {k: _lookup(v) for k, v in vocabularies.values.items()}
+        hashed = {f.tensor: f.hash_buckets for f in self._spec.features}
+        self._lookups = {
+            name: _lookup(values, hashed.get(name, 0))
+            for name, values in vocabularies.values.items()
+        }
 
     def __call__(self, records: tf.Tensor, files: tf.Tensor) -> Pool:
         """A pool of all requests, in the order of the records.
@@ -59,7 +64,7 @@ class PoolReader:
         start = tf.cast(record["request_start"].values, tf.int32)
         cut = tf.cast(record["request_cut"].values, tf.int32)
         n_items = tf.cast(record["request_items"].values, tf.int32)
-        users = self._lookups[USER].lookup(tf.as_string(record["user"]))
+        users = self._lookups[USER](tf.as_string(record["user"]))
         request = {
             "user": tf.gather(tf.cast(users, tf.int32), owner),
             "user_key": tf.gather(record["user"], owner),
@@ -91,7 +96,7 @@ class PoolReader:
 
     def _coded(self, values: tf.Tensor, column: Column) -> tf.Tensor:
         if column.type == TEXT:
-            values = self._lookups[column.name].lookup(values)
+            values = self._lookups[column.name](values)
         return tf.cast(values, tf.int32) if values.dtype == tf.int64 else values
 
 
@@ -156,10 +161,15 @@ def _after_zero(values: tf.Tensor) -> tf.Tensor:
     return tf.concat([tf.zeros([1], values.dtype), values], 0)
 
 
-def _lookup(values: Any) -> tf.lookup.StaticHashTable:
+def _lookup(values: Any, hash_buckets: int) -> Callable[[tf.Tensor], tf.Tensor]:
     # The missing value is a key too: TensorFlow refuses a table of none.
     keys = tf.constant(["", *values], tf.string)
     known = tf.range(FIRST_CODE, FIRST_CODE + len(values), dtype=tf.int64)
     codes = tf.concat([tf.constant([MISSING_CODE], tf.int64), known], 0)
-    table = tf.lookup.KeyValueTensorInitializer(keys, codes)
-    return tf.lookup.StaticHashTable(table, default_value=UNKNOWN_CODE)
+    initial = tf.lookup.KeyValueTensorInitializer(keys, codes)
+    table = tf.lookup.StaticHashTable(initial, default_value=UNKNOWN_CODE)
+
+    def coded(texts: tf.Tensor) -> tf.Tensor:
+        return with_hashes(table.lookup(texts), texts, len(values), hash_buckets)
+
+    return coded

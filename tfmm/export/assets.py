@@ -7,6 +7,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfmm.errors import TfmmError
+from tfmm.records.hashing import with_hashes
 from tfmm.records.spec import FIRST_CODE
 
 _BREAKS = ("\n", "\r")
@@ -30,19 +31,26 @@ def write_lines(path: Path, values: Sequence[str]) -> Path:
 
 
 class Lookup(tf.Module):
-    """Maps keys to their line number + 2, and unlisted keys to 1.
+    """Maps keys to their line number + 2, and unlisted keys to 1 or a hashed code.
 
     Args:
         path: File with one key a line; it becomes an asset of the SavedModel.
         key_dtype: `tf.string` or `tf.int64` (keys in decimal).
         empty: What the empty string maps to; `None` treats it as any other key.
+        hash_buckets: How many hashed codes unlisted strings share; 0 for the one code.
     """
 
     def __init__(
-        self, path: Path, key_dtype: tf.DType = tf.string, empty: int | None = None
+        self,
+        path: Path,
+        key_dtype: tf.DType = tf.string,
+        empty: int | None = None,
+        hash_buckets: int = 0,
     ) -> None:
         super().__init__()
         self._empty = empty
+        self._known = path.read_bytes().count(b"\n")
+        self._hash_buckets = hash_buckets
         # TensorFlow cannot initialise a table from an empty file.
         self._table = _table(path, key_dtype) if path.stat().st_size else None
 
@@ -52,6 +60,7 @@ class Lookup(tf.Module):
             codes = tf.ones_like(keys, tf.int32)
         else:
             codes = tf.cast(self._table.lookup(keys), tf.int32) + FIRST_CODE
+        codes = with_hashes(codes, keys, self._known, self._hash_buckets)
         if self._empty is None:
             return codes
         return tf.where(tf.equal(keys, ""), self._empty, codes)

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from tfmm.errors import TfmmError
 from tfmm.export.signature import signature_inputs
+from tfmm.export.strings import strings_of
 from tfmm.records.index import FILL_ROW, FIRST_ROW, UNKNOWN_ROW, ItemIndex
 from tfmm.records.spec import RequestSpec
 from tfmm.records.vocabularies import codes_of as column_codes
@@ -53,7 +54,7 @@ def to_batch(
     for feature in spec.of_scope("user", "context"):
         value = request[feature.tensor]
         batch[feature.tensor] = (
-            codes_of(value, values[feature.tensor])
+            codes_of(value, values[feature.tensor], feature.hash_buckets)
             if feature.kind == "categorical"
             else _numbers(value)
         )
@@ -64,16 +65,23 @@ def to_batch(
     )
 
 
-def codes_of(values: np.ndarray, known: Sequence[str]) -> np.ndarray:
+def codes_of(
+    values: np.ndarray, known: Sequence[str], hash_buckets: int = 0
+) -> np.ndarray:
     """Codes of strings: position in `known` + 2; 1 unknown, 0 for the empty string.
+
+    Args:
+        values: Strings or bytes, of any shape.
+        known: The known values.
+        hash_buckets: How many hashed codes unknown values share.
 
     Example:
         >>> codes_of(np.array([["b", "", "x"]], object), ["a", "b"]).tolist()
         [[3, 0, 1]]
     """
     values = np.asarray(values, object)
-    texts = pa.array([_text(value) for value in values.flat], pa.string())
-    return column_codes(known, texts).reshape(values.shape)
+    texts = pa.array([_bytes(value) for value in values.flat], pa.binary())
+    return column_codes(known, texts, hash_buckets).reshape(values.shape)
 
 
 def _history(
@@ -107,7 +115,7 @@ def _candidates(
     for feature in spec.of_scope("candidate"):
         value = _widen(request[feature.tensor])
         found[feature.tensor] = (
-            codes_of(value, values[feature.tensor]) * valid
+            codes_of(value, values[feature.tensor], feature.hash_buckets) * valid
             if feature.kind == "categorical"
             else np.where(valid, _numbers(value), np.float32(0))
         )
@@ -141,6 +149,10 @@ def _rows(ids: np.ndarray, valid: np.ndarray, index: ItemIndex) -> np.ndarray:
     )
 
 
+def _bytes(value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
 def _text(value: object) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
@@ -169,6 +181,7 @@ def to_request(
         "history_type": spec.event_types,
     }
     sources = {"history_item_id": "history_item", "item_id": "item"}
+    hashed = {feature.tensor: feature.hash_buckets for feature in spec.features}
     request = {}
     for item in signature_inputs(spec, index.id_type, base_score):
         source = sources.get(item.name, item.name)
@@ -181,7 +194,7 @@ def to_request(
         if item.name in sources:
             value = ids_of(value, index)
         elif item.dtype == "string":
-            value = strings_of(value, known[item.name])
+            value = strings_of(value, known[item.name], hashed.get(item.name, 0))
         request[item.name] = value.astype(item.numpy_dtype)
     return request
 
@@ -204,17 +217,3 @@ def unknown_id(index: ItemIndex) -> str:
     while index.rows_of([str(candidate)])[0] != UNKNOWN_ROW:
         candidate -= 1
     return str(candidate)
-
-
-def strings_of(codes: np.ndarray, known: Sequence[str]) -> np.ndarray:
-    """Strings of codes, an unlisted one for code 1.
-
-    Example:
-        >>> strings_of(np.array([0, 1, 2]), ["a"]).tolist()
-        ['', '<unknown>', 'a']
-    """
-    unlisted = "<unknown>"
-    while unlisted in known:
-        unlisted += "?"
-    texts = np.array(["", unlisted, *known], object)
-    return texts[np.asarray(codes)]

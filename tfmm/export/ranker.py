@@ -49,8 +49,14 @@ class ServedRanker(tf.Module):
         self._item_type = tf.as_dtype(index.id_type)
         files = _write_files(ranker.spec, index, vocabularies, folder)
         types = {"item_ids": self._item_type, "user": tf.int64}
+        hashed = {f.tensor: f.hash_buckets for f in ranker.spec.features}
         self._lookups = {
-            name: Lookup(path, types.get(name, tf.string), None if name in types else 0)
+            name: Lookup(
+                path,
+                types.get(name, tf.string),
+                None if name in types else 0,
+                hashed.get(name, 0),
+            )
             for name, path in files.items()
         }
         # The Keras model itself must not hang on the module: its optimizer and its

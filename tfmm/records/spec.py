@@ -19,9 +19,10 @@ class Feature:
         kind: `"categorical"` (codes: 0 missing, 1 unknown or rare) or `"numeric"`.
         scope: `"user"`, `"context"` (one value a request), `"candidate"` (one a shown
             item) or `"item"` (gathered by catalog row inside the model).
-        size: Number of codes, the two special ones included; 0 when numeric.
+        size: Number of codes, special and hashed ones included; 0 when numeric.
         mean: Of `squash(number)` in training, when numeric.
         deviation: Its standard deviation in training; never 0.
+        hash_buckets: How many of the codes, the last ones, are hashed.
 
     Example:
         >>> Feature("hour", "categorical", "context", 26).tensor
@@ -34,6 +35,7 @@ class Feature:
     size: int
     mean: float = 0.0
     deviation: float = 1.0
+    hash_buckets: int = 0
 
     @property
     def tensor(self) -> str:

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tfmm.records.hashing import with_hashes
 from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import read_manifest, write_manifest, writing
-from tfmm.records.spec import FIRST_CODE, MISSING_CODE, RequestSpec
+from tfmm.records.spec import FIRST_CODE, MISSING_CODE, UNKNOWN_CODE, RequestSpec
 
 KIND = "vocabularies"
 USER = "user"
@@ -41,7 +42,8 @@ class Vocabularies:
 
     Args:
         values: Feature tensor name (or `"user"`) -> known values; value `i` has code
-            `i + 2`, 0 is missing and 1 unknown or rare.
+            `i + 2`, 0 is missing and 1 unknown or rare; the rare ones of a feature with
+            `hash_buckets` have codes after the known.
         items: The item table.
         spec: Sizes and names of the request.
         index_stamp: Stamp of the item index whose rows `items` has.
@@ -117,12 +119,16 @@ class Vocabularies:
         return cls(values, ItemTable(**arrays), spec, manifest["index"])
 
 
-def codes_of(values: Sequence[str], column: pa.Array) -> np.ndarray:
+def codes_of(
+    values: Sequence[str], column: pa.Array, hash_buckets: int = 0
+) -> np.ndarray:
     """Codes of raw values: 0 missing, 1 unknown, `i + 2` for `values[i]`.
 
     Args:
         values: The known values.
-        column: String array `[n]`; null or empty means missing.
+        column: String or binary array `[n]`; null or empty means missing.
+        hash_buckets: Where not 0, unknown values have hashed codes; this needs
+            TensorFlow.
 
     Returns:
         int32 `[n]`.
@@ -131,8 +137,15 @@ def codes_of(values: Sequence[str], column: pa.Array) -> np.ndarray:
         >>> codes_of(["red", "blue"], pa.array(["blue", "", None, "pink"])).tolist()
         [3, 0, 0, 1]
     """
-    found = pc.index_in(column, value_set=pa.array(list(values), pa.string()))
-    codes = pc.add(pc.fill_null(found, 1 - FIRST_CODE), FIRST_CODE)
-    missing = pc.fill_null(pc.equal(column, ""), True)
+    column = column.cast(pa.binary())
+    known = pa.array(list(values), pa.string()).cast(pa.binary())
+    found = pc.index_in(column, value_set=known)
+    codes = pc.add(pc.fill_null(found, UNKNOWN_CODE - FIRST_CODE), FIRST_CODE)
+    missing = pc.fill_null(pc.equal(column, b""), True)
     coded = pc.if_else(missing, pa.scalar(MISSING_CODE, pa.int32()), codes)
-    return coded.to_numpy(zero_copy_only=False).astype(np.int32)
+    result = coded.to_numpy(zero_copy_only=False).astype(np.int32)
+    unknown = np.flatnonzero(result == UNKNOWN_CODE)
+    if hash_buckets and len(unknown):
+        texts = np.array(column.take(pa.array(unknown)).to_pylist(), object)
+        result[unknown] = with_hashes(result[unknown], texts, len(values), hash_buckets)
+    return result

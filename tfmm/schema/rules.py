@@ -39,9 +39,12 @@ class VocabularyRule(Part):
 
     Args:
         min_count: Fewest training occurrences; rarer values share one embedding.
+        hash_buckets: How many embeddings the rare and new values of a categorical
+            feature share instead, by hash. Users and items share one in any case.
     """
 
     min_count: Annotated[int, Field(ge=1)] = 2
+    hash_buckets: Annotated[int, Field(ge=0, le=10_000_000)] = 0
 
 
 class Media(Part):
