@@ -74,10 +74,11 @@ def ask_example(url: str, model: str, recipe_file: Path) -> Table:
     answer = Client(url).predict(model, request, "rank")
     assert isinstance(answer, dict)
     columns: list[Any] = [answer.pop(name)[0] for name in ("item_id", "score", "known")]
-    columns += [scores[0] for scores in answer.values()]
+    heads = {k: scores[0] for k, scores in answer.items() if k.startswith("score_")}
+    columns += heads.values()
     order = np.argsort(-columns[1], kind="stable")
     rows = [tuple(column[place] for column in columns) for place in order]
-    return _table(rows, [name.removeprefix("score_") for name in answer])
+    return _table(rows, [name.removeprefix("score_") for name in heads])
 
 
 def _features(inputs: Iterable[str]) -> dict[str, bool]:

@@ -162,10 +162,14 @@ class Client:
         assert isinstance(answer, dict)
         found = {name: values[0].tolist() for name, values in answer.items()}
         columns = [found.pop(name) for name in Ranked._fields[:3]]
-        heads = {name.removeprefix("score_"): v for name, v in found.items()}
+        heads = {
+            name.removeprefix("score_"): scores
+            for name, scores in found.items()
+            if name.startswith("score_")
+        }
         ranked = [
-            Ranked(*row, {label: scores[place] for label, scores in heads.items()})
-            for place, row in enumerate(zip(*columns, strict=True))
+            Ranked(item, score, known, {head: x[place] for head, x in heads.items()})
+            for place, (item, score, known) in enumerate(zip(*columns, strict=True))
         ]
         return sorted(ranked, key=lambda r: -r.score)
 
