@@ -30,7 +30,7 @@ class Calibration(Layer):
     Example:
         >>> layer = Calibration(1)
         >>> layer.assign([0.5], [-1.0])
-        >>> float(layer(ops.ones((1, 1)))[0, 0])
+        >>> float(layer(keras.ops.ones((1, 1)))[0, 0])
         -0.5
     """
 
