@@ -24,11 +24,13 @@ from tfmm.ranking.optimizers import (
 )
 from tfmm.ranking.plain_task import PlainTask
 from tfmm.ranking.request_model import RequestModel, masked_mean_loss
+from tfmm.ranking.restarted import Restarted
 from tfmm.ranking.retrieval import RetrievalModel
 from tfmm.ranking.retrieval_loss import retrieval_losses, retrieval_task
 from tfmm.ranking.shapes import RankerShapes
 from tfmm.ranking.tfrs_tasks import ranking_task
 from tfmm.ranking.views import Views
+from tfmm.ranking.warm_start import WarmStart
 
 __all__ = [
     "MAKE",
@@ -45,6 +47,7 @@ __all__ = [
     "RankerShapes",
     "RankingModel",
     "RequestModel",
+    "Restarted",
     "RetrievalModel",
     "RowLossScale",
     "SemanticAttentionInterest",
@@ -53,6 +56,7 @@ __all__ = [
     "SparseAdagrad",
     "VectorInterest",
     "Views",
+    "WarmStart",
     "explain",
     "masked_mean_loss",
     "ranking_optimizer",

@@ -123,6 +123,27 @@ class MAKE(RequestModel):
         v_make, hidden, logit = self.extractor_layer(history, candidates, mask)
         return keras.Model(inputs, (v_make, list(hidden), logit), name="make_extractor")
 
+    def warm_start(self, old: "MAKE", optimizer: bool = True) -> Any:
+        """Takes over yesterday's weights and optimizer; the catalog may have grown.
+
+        The vectors stay those of this model's catalog. A schedule of the optimizer's
+        rate begins anew.
+
+        Args:
+            old: The trained MAKE, of the same settings and encoder.
+            optimizer: Whether to carry the optimizer's state. Defaults to True.
+
+        Returns:
+            `tfmm.ranking.WarmStart`.
+
+        Raises:
+            TfmmError: Other settings or vectors, or optimizers that do not fit or are
+                missing.
+        """
+        from tfmm.ranking.warm_start import warm_start_make
+
+        return warm_start_make(self, old, optimizer)
+
     def get_config(self) -> dict[str, Any]:
         layer = self.extractor_layer
         return {
