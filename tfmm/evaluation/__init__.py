@@ -1,5 +1,6 @@
 """Exact metrics over flat columns, the gain table, the report."""
 
+from tfmm.evaluation.audit import Audit, audit_timelines
 from tfmm.evaluation.collect import collect, collect_logged
 from tfmm.evaluation.columns import Columns
 from tfmm.evaluation.gain import gain_table
@@ -18,6 +19,7 @@ from tfmm.evaluation.retrieval_recall import recall, recall_at
 from tfmm.evaluation.streaming import StreamingGauc
 
 __all__ = [
+    "Audit",
     "Columns",
     "Cost",
     "GainRow",
@@ -26,6 +28,7 @@ __all__ = [
     "Platt",
     "StreamingGauc",
     "auc",
+    "audit_timelines",
     "calibrate",
     "calibration",
     "collect",
