@@ -125,7 +125,7 @@ def test_taobao_mm_has_the_stages_that_it_needs():
     recipe = Recipe.from_yaml("taobao_mm.yaml")
     wanted = [name for name, stage in STAGES.items() if stage.wanted(recipe)]
     assert wanted == [
-        *("input", "item-index", "vocabularies", "behaviours", "embed-items"),
+        *("input", "item-index", "vocabularies", "behaviours", "audit", "embed-items"),
         *("rank", "evaluate", "export", "parity", "report"),
     ]
 

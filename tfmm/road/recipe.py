@@ -91,6 +91,17 @@ class Vectors(Part):
     ids: str | None = None
 
 
+class Audit(Part):
+    """What the audit of the logs may let pass; see `tfmm.evaluation.audit_timelines`.
+
+    Args:
+        allow: Names of findings that are known to be right: `own_click`, or features
+            such as `candidate_discount`.
+    """
+
+    allow: list[str] = []
+
+
 class Make(Part):
     """MAKE's own training; see `tfmm.ranking.MAKE`.
 
@@ -120,6 +131,7 @@ class Recipe(Part):
             are absent.
         pretrain: SCL. Absent with `vectors` or an input that brings its vectors.
         vectors: Vectors of your own. Absent with `pretrain` or such an input.
+        audit: Findings of the audit that may pass.
         make: MAKE.
         ranking: The rankers.
     """
@@ -133,6 +145,7 @@ class Recipe(Part):
     key_file: str | None = None
     pretrain: Pretrain | None = None
     vectors: Vectors | None = None
+    audit: Audit = Audit()
     make: Make = Make()
     ranking: Ranking = Ranking()
 

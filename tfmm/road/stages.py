@@ -147,6 +147,14 @@ STAGES = {
             reads=_outside("key_state"),
         ),
         Stage(
+            "audit",
+            "looks for the label in histories and features",
+            _work("audit", "audit"),
+            ("audit.json",),
+            needs=("vocabularies", "behaviours"),
+            settings=_part("audit"),
+        ),
+        Stage(
             "pretrain",
             "trains the towers by SCL",
             _work("pretrain", "pretrain"),
