@@ -6,7 +6,7 @@ import pytest
 from tfmm.errors import TfmmError
 from tfmm.records.index import ItemIndex
 from tfmm.records.row_maps import RowMap, row_maps, value_rows
-from tfmm.records.spec import RequestSpec
+from tfmm.records.spec import Feature, RequestSpec
 from tfmm.records.vocabularies import ItemTable, Vocabularies
 
 
@@ -65,3 +65,18 @@ def test_only_an_index_that_grew_from_the_old_one():
             vocabularies(grown.extend(["e"]), [0, 1, 2, 3, 4, 5]),
             grown.extend(["e"]),
         )
+
+
+def test_hashed_values_keep_their_rows():
+    index = ItemIndex.create(["a", "b"])
+    base = vocabularies(index, [0, 1, 2, 3])
+
+    def hashed(size):
+        features = (Feature("city", "categorical", "user", size),)
+        spec = dataclasses.replace(base.spec, features=features)
+        return dataclasses.replace(base, spec=spec)
+
+    maps = row_maps(hashed(5), hashed(5))
+    assert maps["user_city"].source.tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(TfmmError, match="with 5 old and 6 new codes"):
+        row_maps(hashed(5), hashed(6))

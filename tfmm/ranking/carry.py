@@ -60,9 +60,10 @@ def _carry_optimizer(
     pairs: list[tuple[Any, Any]],
     tables: Mapping[int, RowMap],
 ) -> int:
-    _check_optimizers(new.optimizer, old.optimizer)
+    _check_optimizers(*(getattr(model, "optimizer", None) for model in (new, old)))
     for model in (new, old):
-        model.optimizer.build(model.trainable_variables)
+        if not model.optimizer.built:  # Building again would forget a loss's scale.
+            model.optimizer.build(model.trainable_variables)
     if new.optimizer is not _inner(new.optimizer):
         for name in ("step_counter", "dynamic_scale"):
             _copy(getattr(new.optimizer, name), getattr(old.optimizer, name), None)

@@ -109,20 +109,16 @@ def _nameless(part: Any) -> Any:
 
 def _difference(mine: Any, theirs: Any, where: str = "") -> tuple[str, Any, Any]:
     """Where two settings first differ, and the two values there."""
-    if (
-        isinstance(mine, dict)
-        and isinstance(theirs, dict)
-        and mine.keys() == theirs.keys()
-    ):
-        parts = [(f"{where}.{key}", mine[key], theirs[key]) for key in mine]
-    elif isinstance(mine, list) and isinstance(theirs, list):
-        pairs = zip(mine, theirs, strict=False) if len(mine) == len(theirs) else ()
-        parts = [(f"{where}[{i}]", *pair) for i, pair in enumerate(pairs)]
-    else:
-        parts = []
-    for name, a, b in parts:
-        if a != b:
-            return _difference(a, b, name)
+    dicts = isinstance(mine, dict) and isinstance(theirs, dict)
+    if dicts and [*mine] == [*theirs]:
+        for key in mine:
+            if mine[key] != theirs[key]:
+                return _difference(mine[key], theirs[key], f"{where}.{key}")
+    lists = isinstance(mine, list) and isinstance(theirs, list)
+    if lists and len(mine) == len(theirs):
+        for place, (a, b) in enumerate(zip(mine, theirs, strict=True)):
+            if a != b and isinstance(a, dict):
+                return _difference(a, b, f"{where}[{place}]")
     return where.lstrip("."), mine, theirs
 
 

@@ -136,15 +136,30 @@ def row_maps(
     if index is not None:
         index.check(new.index_stamp, "The new vocabulary")
         index.check(old.index_stamp, "The old vocabulary")
-    categorical = [f.tensor for f in new.spec.features if f.kind == "categorical"]
-    return {
-        ITEM: item_rows(old, new),
-        EVENT_TYPE: value_rows(old.spec.event_types, new.spec.event_types),
-        **{
-            name: value_rows(old.values[name], new.values[name])
-            for name in (USER, *categorical)
-        },
-    }
+    types = value_rows(old.spec.event_types, new.spec.event_types)
+    maps = {ITEM: item_rows(old, new), EVENT_TYPE: types}
+    maps[USER] = value_rows(old.values[USER], new.values[USER])
+    for feature in new.spec.features:
+        if feature.kind == "categorical":
+            maps[feature.tensor] = _feature_rows(old, new, feature.tensor)
+    return maps
+
+
+def _feature_rows(old: Vocabularies, new: Vocabularies, tensor: str) -> RowMap:
+    """By value, or, where values are hashed, every row as it is."""
+    if tensor in old.values and tensor in new.values:
+        return value_rows(old.values[tensor], new.values[tensor])
+    sizes = [
+        next((f.size for f in of.spec.features if f.tensor == tensor), 0)
+        for of in (old, new)
+    ]
+    if sizes[0] != sizes[1] or tensor in {*old.values, *new.values}:
+        raise TfmmError(
+            "Rows without values are carried as they are, so their number must not "
+            f"change. Received: `{tensor}` with {sizes[0]} old and {sizes[1]} new "
+            "codes. Hash it into as many buckets on both days, or on neither."
+        )
+    return RowMap(np.arange(sizes[1]), sizes[0])
 
 
 def _check_growth(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
