@@ -50,7 +50,11 @@ class Size:
 
 
 SIZES = {
-    "standard": Size(MarketplaceConfig.of_size("demo", days=15, test_days=7)),
+    "standard": Size(
+        MarketplaceConfig.of_size(
+            "demo", users=1500, items=2000, searches=100, test_days=7
+        )
+    ),
     "smoke": Size(
         MarketplaceConfig.of_size("smoke", users=60, items=120, days=6, test_days=2),
         hidden=(8,),

@@ -79,9 +79,7 @@ def test_vectors_of_another_encoder(vocabularies, tables):
         return SimpleNamespace(modalities=tables, fingerprint=fingerprint)
 
     make = MAKE(catalog("old"), hidden=(4, 3))
-    with pytest.raises(
-        TfmmError, match="fingerprint old, the ranker's catalog has new"
-    ):
+    with pytest.raises(TfmmError, match=r"fingerprint old, the ranker's"):
         RankingModel(vocabularies, catalog("new"), interests=[make])
     ranker = RankingModel(vocabularies, catalog("old"), interests=[make])
     assert ranker.fingerprint == "old"
