@@ -1,5 +1,6 @@
 """MAKE, the ranking model and the optimizers that train them."""
 
+from tfmm.ranking.carry import WarmStart
 from tfmm.ranking.exact_top_k import top_k
 from tfmm.ranking.explanation import Explanation, Matches, explain
 from tfmm.ranking.interests import (
@@ -30,7 +31,6 @@ from tfmm.ranking.retrieval_loss import retrieval_losses, retrieval_task
 from tfmm.ranking.shapes import RankerShapes
 from tfmm.ranking.tfrs_tasks import ranking_task
 from tfmm.ranking.views import Views
-from tfmm.ranking.warm_start import WarmStart
 
 __all__ = [
     "MAKE",

@@ -1,6 +1,7 @@
 """Copies a trained model's weights and optimizer state into a new model."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -8,9 +9,37 @@ from keras import ops
 
 from tfmm.errors import TfmmError
 from tfmm.ranking.restarted import Restarted
-from tfmm.records.row_maps import RowMap
+from tfmm.records.row_maps import RowCounts, RowMap
 
 Schedule = keras.optimizers.schedules.LearningRateSchedule
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """What a model took over.
+
+    Args:
+        tables: By table (`"user"`, `"item"`, `"event_type"`, a feature's tensor), how
+            many ids were carried, are new and were dropped.
+        steps: Steps of the optimizer carried on; None without its state.
+
+    Example:
+        >>> print(WarmStart({"user": RowCounts(9, 2, 1)}, 120))
+        optimizer at step 120
+        user: 9 carried, 2 new, 1 dropped
+    """
+
+    tables: Mapping[str, RowCounts]
+    steps: int | None
+
+    def __str__(self) -> str:
+        state = "fresh optimizer"
+        lines = [state if self.steps is None else f"optimizer at step {self.steps:,}"]
+        lines += [
+            f"{name}: {c.carried:,} carried, {c.new:,} new, {c.dropped:,} dropped"
+            for name, c in self.tables.items()
+        ]
+        return "\n".join(lines)
 
 
 def carry(

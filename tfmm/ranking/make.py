@@ -6,11 +6,13 @@ from typing import Any
 import keras
 
 from tfmm.layers.frozen_vectors import FrozenVectors
+from tfmm.ranking.carry import WarmStart, carry
 from tfmm.ranking.make_extractor import MakeExtractor
 from tfmm.ranking.modality_view import ModalityView
 from tfmm.ranking.request_model import Batch, RequestModel, check_batch
 from tfmm.ranking.request_rows import RequestRows
 from tfmm.ranking.vector_tables import VectorShapes, fill_vectors, vector_shapes
+from tfmm.ranking.warm_start_checks import check_alike
 
 _NEEDED = ("history_item", "n_history", "item", "n_items")
 
@@ -123,7 +125,7 @@ class MAKE(RequestModel):
         v_make, hidden, logit = self.extractor_layer(history, candidates, mask)
         return keras.Model(inputs, (v_make, list(hidden), logit), name="make_extractor")
 
-    def warm_start(self, old: "MAKE", optimizer: bool = True) -> Any:
+    def warm_start(self, old: "MAKE", optimizer: bool = True) -> WarmStart:
         """Takes over yesterday's weights and optimizer; the catalog may have grown.
 
         The vectors stay those of this model's catalog. A schedule of the optimizer's
@@ -134,15 +136,15 @@ class MAKE(RequestModel):
             optimizer: Whether to carry the optimizer's state. Defaults to True.
 
         Returns:
-            `tfmm.ranking.WarmStart`.
+            `WarmStart` without tables.
 
         Raises:
             TfmmError: Other settings or vectors, or optimizers that do not fit or are
                 missing.
         """
-        from tfmm.ranking.warm_start import warm_start_make
-
-        return warm_start_make(self, old, optimizer)
+        check_alike(self, old)
+        fixed = {id(w) for layer in self.vectors.values() for w in layer.weights}
+        return WarmStart({}, carry(self, old, {}, fixed, optimizer))
 
     def get_config(self) -> dict[str, Any]:
         layer = self.extractor_layer

@@ -27,16 +27,14 @@ from tfmm.ranking.shapes import RankerShapes, example_batch, ranker_shapes
 from tfmm.ranking.tower import Tower
 from tfmm.ranking.vector_tables import fill_vectors, with_vectors
 from tfmm.ranking.views import RequestTables, Views
-from tfmm.ranking.warm_start import WarmStart, warm_start_ranker
-from tfmm.records.index import ItemIndex
+from tfmm.ranking.warm_start import RankerWarmStart
 from tfmm.records.spec import RequestSpec
-from tfmm.records.vocabularies import Vocabularies
 
 _OPTIONS = ("name", "embedding_dim", "cross_layers", "recent", "position", "offset")
 
 
 @keras.saving.register_keras_serializable(package="tfmm")
-class RankingModel(RequestModel):
+class RankingModel(RankerWarmStart, RequestModel):
     """Scores the candidates of a request from IDs, features and multimodal interests.
 
     The ID-only baseline is this model with `interests=("din",)`; every interest adds
@@ -228,47 +226,6 @@ class RankingModel(RequestModel):
             item: int32 catalog rows of any shape; the answer is a bool for each.
         """
         return with_vectors(self.vectors, item)
-
-    def warm_start(
-        self,
-        old: "RankingModel",
-        old_vocabularies: Vocabularies,
-        new_vocabularies: Vocabularies,
-        index: ItemIndex | None = None,
-        optimizer: bool = True,
-    ) -> WarmStart:
-        """Takes over what yesterday's ranker learnt; vocabularies may have grown.
-
-        Rows of users, items, event types and feature values are carried by what they
-        stand for, with the optimizer's rows, and every other weight as it is. Ids that
-        are new keep their initial row and fresh moments; so do items that were too
-        rare for a row before. The frozen parts are the new model's: item tables,
-        vectors, and a MAKE with `freeze=True` (warm-start that one by itself). Numeric
-        features are standardised as the new vocabularies say.
-
-        The optimizer goes on counting steps, but a schedule of its rate begins anew,
-        so that it spans the new day's training alone. Where nothing grew and the rate
-        is constant, training on equals going on with the old model.
-
-        Args:
-            old: The trained ranker, built with the same settings.
-            old_vocabularies: Those it was built from.
-            new_vocabularies: Those this model was built from.
-            index: The new item index, to check that old rows name the same ids in it.
-            optimizer: Whether to carry the optimizer's state. Defaults to True.
-
-        Returns:
-            `WarmStart`: ids carried, new and dropped by table, and steps.
-
-        Raises:
-            TfmmError: Other settings, features or vectors (a new feature has columns of
-                its own in every layer that follows: train from scratch), vocabularies
-                that are not the rankers' own, an item index that did not grow from the
-                old one, or optimizers that do not fit or are missing.
-        """
-        return warm_start_ranker(
-            self, old, old_vocabularies, new_vocabularies, index, optimizer
-        )
 
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object

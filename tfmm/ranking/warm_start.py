@@ -1,69 +1,65 @@
-"""Day two: a new model starts from yesterday's, id by id."""
+"""Day two: a new ranker starts from yesterday's, id by id."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 
-from tfmm.ranking.carry import carry
+from tfmm.ranking.carry import WarmStart, carry
 from tfmm.ranking.interests import MakeInterest
 from tfmm.ranking.warm_start_checks import check_alike, check_vocabularies
 from tfmm.records.index import ItemIndex
-from tfmm.records.row_maps import RowCounts, row_maps
+from tfmm.records.row_maps import row_maps
 from tfmm.records.vocabularies import Vocabularies
 
 
-@dataclass(frozen=True)
-class WarmStart:
-    """What a model took over.
+class RankerWarmStart:
+    """What lets a ranker start from another one: a mixin of `RankingModel`."""
 
-    Args:
-        tables: By table (`"user"`, `"item"`, `"event_type"`, a feature's tensor), how
-            many ids were carried, are new and were dropped.
-        steps: Steps of the optimizer carried on; None without its state.
+    def warm_start(
+        self,
+        old: Any,
+        old_vocabularies: Vocabularies,
+        new_vocabularies: Vocabularies,
+        index: ItemIndex | None = None,
+        optimizer: bool = True,
+    ) -> WarmStart:
+        """Takes over what yesterday's ranker learnt; vocabularies may have grown.
 
-    Example:
-        >>> print(WarmStart({"user": RowCounts(9, 2, 1)}, 120))
-        optimizer at step 120
-        user: 9 carried, 2 new, 1 dropped
-    """
+        Rows of users, items, event types and feature values are carried by what they
+        stand for, with the optimizer's rows, and every other weight as it is. Ids that
+        are new keep their initial row and fresh moments; so do items that were too
+        rare for a row before. The frozen parts are the new model's: item tables,
+        vectors, and a MAKE with `freeze=True` (warm-start that one by itself). Numeric
+        features are standardised as the new vocabularies say.
 
-    tables: Mapping[str, RowCounts]
-    steps: int | None
+        The optimizer goes on counting steps, but a schedule of its rate begins anew,
+        so that it spans the new day's training alone. Where nothing grew and the rate
+        is constant, training on equals going on with the old ranker.
 
-    def __str__(self) -> str:
-        state = "fresh optimizer"
-        lines = [state if self.steps is None else f"optimizer at step {self.steps:,}"]
-        lines += [
-            f"{name}: {c.carried:,} carried, {c.new:,} new, {c.dropped:,} dropped"
-            for name, c in self.tables.items()
-        ]
-        return "\n".join(lines)
+        Args:
+            old: The trained `RankingModel`, built with the same settings.
+            old_vocabularies: Those it was built from.
+            new_vocabularies: Those this model was built from.
+            index: The new item index, to check that old rows name the same ids in it.
+            optimizer: Whether to carry the optimizer's state. Defaults to True.
 
+        Returns:
+            `WarmStart`: ids carried, new and dropped by table, and steps.
 
-def warm_start_ranker(
-    new: Any,
-    old: Any,
-    old_vocabularies: Vocabularies,
-    new_vocabularies: Vocabularies,
-    index: ItemIndex | None = None,
-    optimizer: bool = True,
-) -> WarmStart:
-    """What `RankingModel.warm_start` does; see there."""
-    check_alike(new, old)
-    check_vocabularies(new, new_vocabularies, "new")
-    check_vocabularies(old, old_vocabularies, "old")
-    maps = row_maps(old_vocabularies, new_vocabularies, index)
-    tables = {id(table): maps[name] for name, table in _tables(new)}
-    steps = carry(new, old, tables, _fixed(new), optimizer)
-    return WarmStart({name: rows.counts for name, rows in maps.items()}, steps)
-
-
-def warm_start_make(new: Any, old: Any, optimizer: bool = True) -> WarmStart:
-    """What `MAKE.warm_start` does; see there."""
-    check_alike(new, old)
-    return WarmStart({}, carry(new, old, {}, _fixed(new), optimizer))
+        Raises:
+            TfmmError: Other settings, features or vectors (a new feature has columns of
+                its own in every layer that follows: train from scratch), vocabularies
+                that are not the rankers' own, an item index that did not grow from the
+                old one, or optimizers that do not fit or are missing.
+        """
+        check_alike(self, old)
+        check_vocabularies(self, new_vocabularies, "new")
+        check_vocabularies(old, old_vocabularies, "old")
+        maps = row_maps(old_vocabularies, new_vocabularies, index)
+        tables = {id(table): maps[name] for name, table in _tables(self)}
+        steps = carry(self, old, tables, _fixed(self), optimizer)
+        return WarmStart({name: rows.counts for name, rows in maps.items()}, steps)
 
 
 def _tables(ranker: Any) -> Iterator[tuple[str, keras.Variable]]:
@@ -79,12 +75,11 @@ def _tables(ranker: Any) -> Iterator[tuple[str, keras.Variable]]:
             yield name, embedding.table
 
 
-def _fixed(model: Any) -> set[int]:
+def _fixed(ranker: Any) -> set[int]:
     """Weights that came with the new model's catalog, vocabularies or frozen MAKE."""
-    fixed = [w for layer in model.vectors.values() for w in layer.weights]
-    if items := getattr(model, "items", None):
-        fixed += [items.codes, items.numbers]
-    for interest in _interests(getattr(model, "interests", ())):
+    fixed = [w for layer in ranker.vectors.values() for w in layer.weights]
+    fixed += [ranker.items.codes, ranker.items.numbers]
+    for interest in _interests(ranker.interests):
         if isinstance(interest, MakeInterest) and interest.freeze:
             fixed += interest.weights
     return {id(weight) for weight in fixed}
