@@ -233,3 +233,11 @@ def test_one_class_says_nothing(audited):
         found["event_time"], found["event_item"] = np.zeros([2, 0], int)
 
     assert audited(never).findings == ()
+
+
+def test_numbers_that_are_nan_are_left_to_the_reader(audited):
+    def plant(found, _):
+        found["candidate_discount"][::3] = np.nan
+        found["candidate_discount"][1::3] = np.inf
+
+    assert audited(plant).findings == ()

@@ -147,7 +147,7 @@ def _scores(
 ) -> NDArray[np.float64]:
     """Numbers as they are; of text, its share of positives among other users."""
     if values.dtype.kind == "f":
-        return values
+        return np.nan_to_num(values)
     codes = pa.array(values).dictionary_encode().indices.to_numpy()
     size = int(codes.max(initial=-1)) + 1
     scores = np.empty(len(values))
