@@ -28,10 +28,16 @@ def test_an_older_ranker_does_not_know_what_came_later():
         vocabularies(index.extend(["c"]), ["new", "y", "x"]),
     )
     batch = translate(
-        {"user": [2, 3, 4, 0], "item": [[2, 4], [3, 0]], "history_type": [[2, 1]]}
+        {
+            "user": [2, 3, 4, 0],
+            "item": [[2, 4], [3, 0]],
+            "history_item": [[4, 3]],
+            "history_type": [[2, 1]],
+        }
     )
     assert batch["user"].tolist() == [1, 3, 2, 0]
     assert batch["item"].tolist() == [[2, 1], [3, 0]]
+    assert batch["history_item"].tolist() == [[1, 3]]
     assert batch["history_type"].tolist() == [[2, 1]]
 
 
