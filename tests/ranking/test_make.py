@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tfmm.errors import TfmmError
 from tfmm.layers import unit_vectors
-from tfmm.ranking import MAKE
+from tfmm.ranking import MAKE, LazyAdam, MakeInterest, RankingModel
 
 HIDDEN = (8, 6, 5, 4)
 
@@ -67,3 +67,41 @@ def test_extractor_is_a_model_on_plain_tensors(make, batch, tables):
 def test_unknown_modality(tables):
     with pytest.raises(TfmmError, match=r"modalities=\['video'\], catalog with"):
         MAKE(tables, modalities=["video"])
+
+
+def test_the_mlp_may_see_v_make_alone_as_printed(tables, batch, tmp_path):
+    make = MAKE(tables, hidden=HIDDEN, candidate=False)
+    # d of both modalities, not three times as many.
+    assert make.extractor_layer.dense_layers[0].kernel.shape == (8 + 4, HIDDEN[0])
+    # Request 0 has no history, so v_MAKE is 0 and all its candidates are alike.
+    logits = make(batch).numpy()[0]
+    np.testing.assert_array_equal(logits, np.repeat(logits[:1], 4))
+    make.save(tmp_path / "make.keras")
+    loaded = keras.models.load_model(tmp_path / "make.keras")
+    np.testing.assert_array_equal(loaded(batch).numpy(), make(batch).numpy())
+
+
+def test_fine_tuned_at_a_rate_of_its_own(make, tables, vocabularies, make_batch):
+    def moved(rates):
+        keras.utils.set_random_seed(1)
+        interest = MakeInterest(make, freeze=False)
+        ranker = RankingModel(vocabularies, tables, interests=["din", interest])
+        before = interest.extractor.get_weights()
+        tower = ranker.tower.get_weights()
+        ranker.compile(optimizer=LazyAdam(0.01, rates=rates))
+        data = tf.data.Dataset.from_tensors(make_batch(size=16))
+        ranker.fit(data, epochs=1, verbose=0)
+
+        def step(new, old):
+            return max(np.abs(a - b).max() for a, b in zip(new, old, strict=True))
+
+        return (
+            step(interest.extractor.get_weights(), before),
+            step(ranker.tower.get_weights(), tower),
+        )
+
+    whole, tenth, none = (moved({"make": rate}) for rate in (1.0, 0.1, 0.0))
+    # Adam's first step is the rate, whatever the gradient.
+    np.testing.assert_allclose([whole[0], tenth[0]], [0.01, 0.001], rtol=1e-3)
+    assert none[0] == 0
+    np.testing.assert_allclose([whole[1], tenth[1], none[1]], 0.01, rtol=1e-3)

@@ -35,6 +35,8 @@ class MAKE(RequestModel):
         attention_hidden: Units of DIN's attention network. Defaults to (16,).
         activation: Activation of the hidden layers. Defaults to `"relu"`.
         normalization: DIN's weights, `"sigmoid"` (default) or `"softmax"`.
+        candidate: Whether MLP_MAKE sees the candidate's vector beside v_MAKE (default),
+            or v_MAKE alone as eq. 4 is printed.
         label: Name of the label to train on. Defaults to the only one in the batch.
 
     Input:
@@ -72,6 +74,7 @@ class MAKE(RequestModel):
         attention_hidden: Sequence[int] = (16,),
         activation: str = "relu",
         normalization: str = "sigmoid",
+        candidate: bool = True,
         label: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -84,7 +87,12 @@ class MAKE(RequestModel):
             for name, dimension in self.shapes.modalities.items()
         }
         self.extractor_layer = MakeExtractor(
-            self.shapes.modalities, hidden, attention_hidden, activation, normalization
+            self.shapes.modalities,
+            hidden,
+            attention_hidden,
+            activation,
+            normalization,
+            candidate,
         )
         if not isinstance(catalog, VectorShapes):
             fill_vectors(self.vectors, catalog)
@@ -155,6 +163,7 @@ class MAKE(RequestModel):
             "attention_hidden": list(layer.attention_hidden),
             "activation": layer.activation,
             "normalization": layer.normalization,
+            "candidate": layer.candidate,
             "label": self.label,
         }
 

@@ -17,7 +17,8 @@ class MakeExtractor(Layer):
 
     `v_MAKE = DIN({v_i}, v_c)` (eq. 3), one DIN per modality, concatenated;
     `v_hat = MLP_MAKE(v_MAKE)` (eq. 4), four hidden layers and a linear logit. As in
-    DIN, the MLP also sees the candidate: its input is `[v_MAKE, v_c, v_MAKE * v_c]`.
+    DIN, the MLP also sees the candidate: its input is `[v_MAKE, v_c, v_MAKE * v_c]`;
+    without `candidate` it is v_MAKE alone, as eq. 4 is printed.
     The attention weights are sigmoids that do not sum to 1, so that the length of
     v_MAKE says how much of the history resembles the candidate.
 
@@ -27,6 +28,7 @@ class MakeExtractor(Layer):
         attention_hidden: Units of DIN's attention network. Defaults to (16,).
         activation: Activation of the hidden layers. Defaults to `"relu"`.
         normalization: DIN's weights, `"sigmoid"` (default) or `"softmax"`.
+        candidate: Whether the MLP sees the candidate too. Defaults to True.
 
     Input shape:
         dicts by modality: history float `[B, L, d]`, candidates float `[B, N, d]`,
@@ -58,6 +60,7 @@ class MakeExtractor(Layer):
         attention_hidden: Sequence[int] = (16,),
         activation: str = "relu",
         normalization: str = "sigmoid",
+        candidate: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -71,6 +74,7 @@ class MakeExtractor(Layer):
         self.attention_hidden = tuple(attention_hidden)
         self.activation = activation
         self.normalization = normalization
+        self.candidate = candidate
         inner: dict[str, Any] = {
             "dtype": self.dtype_policy,
             "trainable": self.trainable,
@@ -96,7 +100,7 @@ class MakeExtractor(Layer):
         for name, dimension in self.dimensions.items():
             shape = (None, None, dimension)
             self.attentions[name].build(shape, shape)
-        width = 3 * sum(self.dimensions.values())
+        width = (3 if self.candidate else 1) * sum(self.dimensions.values())
         for layer in (*self.dense_layers, self.logit_layer):
             layer.build((None, None, width))
             width = layer.units
@@ -115,18 +119,27 @@ class MakeExtractor(Layer):
             ],
             axis=-1,
         )
-        shown = ops.concatenate([candidates[name] for name in self.dimensions], axis=-1)
-        hidden = ops.concatenate([v_make, shown, v_make * shown], axis=-1)
-        intermediates = []
+        hidden, intermediates = self._mlp_input(v_make, candidates), []
         for layer in self.dense_layers:
             hidden = layer(hidden)
             intermediates.append(hidden)
         logit = ops.cast(ops.squeeze(self.logit_layer(hidden), -1), "float32")
         return v_make, tuple(intermediates), logit
 
-    def clone(self) -> "MakeExtractor":
-        """A copy with weights of its own, equal to this one's."""
-        copy = type(self).from_config({**self.get_config(), "trainable": True})
+    def _mlp_input(self, v_make: Any, candidates: Mapping[str, Any]) -> Any:
+        if not self.candidate:
+            return v_make
+        shown = ops.concatenate([candidates[name] for name in self.dimensions], axis=-1)
+        return ops.concatenate([v_make, shown, v_make * shown], axis=-1)
+
+    def clone(self, name: str | None = None) -> "MakeExtractor":
+        """A copy with weights of its own, equal to this one's.
+
+        Args:
+            name: The copy's name. Defaults to this one's.
+        """
+        changes = {"trainable": True, "name": name or self.name}
+        copy = type(self).from_config({**self.get_config(), **changes})
         copy.set_weights(self.get_weights())
         return copy
 
@@ -138,4 +151,5 @@ class MakeExtractor(Layer):
             "attention_hidden": list(self.attention_hidden),
             "activation": self.activation,
             "normalization": self.normalization,
+            "candidate": self.candidate,
         }

@@ -12,6 +12,8 @@ from tfmm.ranking.make import MAKE, extractor_inputs
 from tfmm.ranking.make_extractor import MakeExtractor
 from tfmm.ranking.views import Views
 
+NAME = "make"
+
 
 @keras.saving.register_keras_serializable(package="tfmm")
 class MakeInterest(Interest):
@@ -20,7 +22,9 @@ class MakeInterest(Interest):
     Args:
         make: A trained `MAKE` (its extractor is copied; its tables are not) or a
             `MakeExtractor`.
-        freeze: Whether MAKE's weights stay as they are. Defaults to True.
+        freeze: Whether MAKE's weights stay as they are. Defaults to True. To fine-tune
+            them at a lower rate, name them to the optimizer:
+            `ranking_optimizer(rates={"make": 0.1})`.
         layers_used: Indices of MLP_MAKE's hidden layers to take. Defaults to all.
         use_logit: Whether to take MAKE's logit too. Defaults to False.
 
@@ -51,7 +55,7 @@ class MakeInterest(Interest):
                 "MLP_MAKE does not have these layers. Received: "
                 f"layers_used={list(used)} of {depth}. Count from 0."
             )
-        self.extractor = source.clone()
+        self.extractor = source.clone(NAME)
         self.extractor.trainable = not freeze
         self.freeze = freeze
         self.layers_used = tuple(used)
