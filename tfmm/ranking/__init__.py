@@ -25,6 +25,7 @@ from tfmm.ranking.optimizers import (
 )
 from tfmm.ranking.plain_task import PlainTask
 from tfmm.ranking.request_model import RequestModel, masked_mean_loss
+from tfmm.ranking.reset_embeddings import ResetEmbeddings
 from tfmm.ranking.restarted import Restarted
 from tfmm.ranking.retrieval import RetrievalModel
 from tfmm.ranking.retrieval_loss import retrieval_losses, retrieval_task
@@ -47,6 +48,7 @@ __all__ = [
     "RankerShapes",
     "RankingModel",
     "RequestModel",
+    "ResetEmbeddings",
     "Restarted",
     "RetrievalModel",
     "RowLossScale",
