@@ -10,8 +10,7 @@ goes on where the first one ended. `TFMM_DATA` names the folder of the public se
 
 import argparse
 import os
-import time
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 
-from benchmarks.scl_cells import Cell, append_cell, read_cells, with_spread
+from benchmarks.scl_cells import Cell, cell_of, with_spread
 from benchmarks.scl_data import PairSet, marketplace, public
 from benchmarks.scl_trial import Size, Trial
 
@@ -109,6 +108,10 @@ def _ordered(found: dict[str, float]) -> bool:
     return all(a < b for a, b in pairwise(_ladder(found)))
 
 
+def _trained(data: PairSet, size: Size, seed: int, method: str) -> Cell:
+    return Trial(data, size, seed).run(method)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", choices=SIZES, default="standard")
@@ -126,7 +129,6 @@ def main() -> None:
     size = SIZES[options.size]
     out = Path("out/benchmarks")
     results = options.results or out / f"scl_ablation-{options.size}.jsonl"
-    known = read_cells(results)
 
     @cache
     def data_of(name: str) -> tuple[PairSet, str]:
@@ -147,19 +149,15 @@ def main() -> None:
         data, stamp = data_of(name)
         key = {"data": name, "method": method, "seed": seed, "digest": stamp}
         key |= size.settings()
-        if same := [cell for cell in known if key.items() <= cell.items()]:
-            done.append(same[-1])
-            continue
-        begin = time.perf_counter()
-        found = Trial(data, size, seed).run(method)
-        cell = {**key, **found, "seconds": round(time.perf_counter() - begin, 1)}
+        trial = partial(_trained, data, size, seed, method)
+        cell, new = cell_of(results, key, trial)
         done.append(cell)
-        append_cell(results, cell)
-        print(
-            f"  {number}/{len(todo)} {name} {method} seed {seed}: Acc@1 "
-            f"{found['acc1']:.4f} Acc@5 {found['acc5']:.4f}, {cell['seconds']} s",
-            flush=True,
-        )
+        if new:
+            print(
+                f"  {number}/{len(todo)} {name} {method} seed {seed}: Acc@1 "
+                f"{cell['acc1']:.4f} Acc@5 {cell['acc5']:.4f}, {cell['seconds']} s",
+                flush=True,
+            )
     show(done, options.data)
     minutes = sum(cell["seconds"] for cell in done) / 60
     print(f"\n{len(done)} cells, {minutes:.0f} minutes in all")

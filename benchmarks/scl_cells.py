@@ -2,6 +2,8 @@
 
 import json
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,26 @@ def append_cell(results: Path, cell: Cell) -> None:
         file.write(json.dumps(cell) + "\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def cell_of(results: Path, key: Cell, make: Callable[[], Cell]) -> tuple[Cell, bool]:
+    """The cell of this key, from the file or made now and added to it.
+
+    Args:
+        results: The file.
+        key: What the cell is of; all that its figures depend on.
+        make: Makes the figures.
+
+    Returns:
+        The cell with its `seconds`, and whether it was made now.
+    """
+    same = [cell for cell in read_cells(results) if key.items() <= cell.items()]
+    if same:
+        return same[-1], False
+    begin = time.perf_counter()
+    cell = {**key, **make(), "seconds": round(time.perf_counter() - begin, 1)}
+    append_cell(results, cell)
+    return cell, True
 
 
 def with_spread(values: list[float]) -> str:

@@ -9,14 +9,13 @@ those of a training beside what else the machine did. Resumable like the ablatio
 
 import argparse
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from benchmarks.scl_cells import Cell, append_cell, read_cells
+from benchmarks.scl_cells import Cell, cell_of
 from benchmarks.scl_data import PairSet, marketplace
 from benchmarks.scl_trial import Size, Trial
 
@@ -48,14 +47,7 @@ def points(size: Size) -> list[tuple[str, Any, Size]]:
 def trained(data: PairSet, size: Size, results: Path) -> Cell:
     """The cell of this training, from the file or made now."""
     key = {"seed": SEED, "digest": data.digest, **size.settings()}
-    same = [cell for cell in read_cells(results) if key.items() <= cell.items()]
-    if same:
-        return same[-1]
-    begin = time.perf_counter()
-    found = Trial(data, size, SEED).run("triplet")
-    cell = {**key, **found, "seconds": round(time.perf_counter() - begin, 1)}
-    append_cell(results, cell)
-    return cell
+    return cell_of(results, key, lambda: Trial(data, size, SEED).run("triplet"))[0]
 
 
 def main() -> None:

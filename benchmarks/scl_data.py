@@ -65,11 +65,16 @@ def marketplace(items: int, searches: int, seed: int, cache: Path) -> PairSet:
 
     The split is the schema's: the first validation day.
     """
-    folder = cache / f"marketplace-{items}-{searches}-{seed}-{_simulator()}"
+    folder = cache / f"marketplace-{items}-{searches}-{seed}-{simulator()}"
     _simulate(folder, items, searches, seed)
+    return shop_pairs(folder)
+
+
+def shop_pairs(folder: Path) -> PairSet:
+    """The searches by picture of a simulated marketplace's folder."""
     table = pq.read_table(folder / "items.parquet")
     ids = {value: place for place, value in enumerate(table["item_id"].to_pylist())}
-    pictures, there = _decoded(table["image"].to_pylist())
+    pictures, there = decoded(table["image"].to_pylist())
     rows = pq.read_table(folder / "searches.parquet").to_pylist()
     first_test = _first_test(folder)
     queries, negatives, parts = [], [], {True: [], False: []}
@@ -89,7 +94,7 @@ def marketplace(items: int, searches: int, seed: int, cache: Path) -> PairSet:
             name: _codes(table[name].to_pylist()) for name in ("category", "brand")
         },
         groups=np.arange(len(ids)),
-        query_pictures=_decoded(queries)[0],
+        query_pictures=decoded(queries)[0],
         query_words=None,
         train=np.array(parts[False]),
         test=np.array(parts[True]),
@@ -163,7 +168,7 @@ def _siblings(classes: np.ndarray, pairs: np.ndarray, queries: int) -> np.ndarra
     return negatives
 
 
-def _simulator() -> str:
+def simulator() -> str:
     """Names the simulator's code: other code, other data."""
     from tfmm.datasets import marketplace as module
 
@@ -195,7 +200,7 @@ def _seconds(moment: object) -> float:
     return moment.timestamp() if hasattr(moment, "timestamp") else float(moment)
 
 
-def _decoded(files: list[bytes | None]) -> tuple[np.ndarray, np.ndarray]:
+def decoded(files: list[bytes | None]) -> tuple[np.ndarray, np.ndarray]:
     pictures = np.zeros((len(files), SIDE, SIDE, 3), np.uint8)
     for place, data in enumerate(files):
         if data is not None:
