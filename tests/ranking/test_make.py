@@ -105,3 +105,15 @@ def test_fine_tuned_at_a_rate_of_its_own(make, tables, vocabularies, make_batch)
     np.testing.assert_allclose([whole[0], tenth[0]], [0.01, 0.001], rtol=1e-3)
     assert none[0] == 0
     np.testing.assert_allclose([whole[1], tenth[1], none[1]], 0.01, rtol=1e-3)
+
+
+def test_layers_beyond_the_last_one_taken_are_not_trained(make):
+    def trained(**options):
+        extractor = MakeInterest(make, freeze=False, **options).extractor
+        dense = [layer.trainable for layer in extractor.dense_layers]
+        return [*dense, extractor.logit_layer.trainable]
+
+    assert trained() == [True, True, True, True, False]
+    assert trained(layers_used=[0, 1]) == [True, True, False, False, False]
+    assert trained(layers_used=[], use_logit=True) == [True] * 5
+    assert not MakeInterest(make).extractor.trainable_weights

@@ -47,8 +47,7 @@ class ResetEmbeddings(keras.callbacks.Callback):
         >>> model.compile(LazyAdam(0.1), "mse")
         >>> before = np.asarray(model.layers[0].weights[0]).copy()
         >>> reset = ResetEmbeddings(model)
-        >>> model.layers[0].weights[0].assign(before + 1) is None
-        True
+        >>> _ = model.layers[0].weights[0].assign(before + 1)
         >>> reset.on_epoch_begin(1)
         >>> np.array_equal(model.layers[0].weights[0], before)
         True

@@ -56,10 +56,19 @@ class MakeInterest(Interest):
                 f"layers_used={list(used)} of {depth}. Count from 0."
             )
         self.extractor = source.clone(NAME)
-        self.extractor.trainable = not freeze
         self.freeze = freeze
         self.layers_used = tuple(used)
         self.use_logit = use_logit
+        self._train_what_is_used()
+
+    def _train_what_is_used(self) -> None:
+        """Layers beyond the last one taken have no gradient."""
+        extractor = self.extractor
+        extractor.trainable = not self.freeze
+        layers = [*extractor.dense_layers, extractor.logit_layer]
+        used = len(layers) if self.use_logit else 1 + max(self.layers_used, default=-1)
+        for layer in layers[used:]:
+            layer.trainable = False
 
     def call(self, views: Views) -> Any:
         inputs = extractor_inputs({name: views.modality(name) for name in self.names})
