@@ -67,16 +67,22 @@ def test_only_an_index_that_grew_from_the_old_one():
         )
 
 
-def test_hashed_values_keep_their_rows():
+def test_hashed_codes_come_last_and_keep_their_meaning():
     index = ItemIndex.create(["a", "b"])
     base = vocabularies(index, [0, 1, 2, 3])
 
-    def hashed(size):
-        features = (Feature("city", "categorical", "user", size),)
-        spec = dataclasses.replace(base.spec, features=features)
-        return dataclasses.replace(base, spec=spec)
+    def of(cities, buckets):
+        size = len(cities) + 2 + buckets
+        city = Feature("city", "categorical", "user", size, hash_buckets=buckets)
+        spec = dataclasses.replace(base.spec, features=(city,))
+        values = {**base.values, "user_city": cities}
+        return dataclasses.replace(base, spec=spec, values=values)
 
-    maps = row_maps(hashed(5), hashed(5))
-    assert maps["user_city"].source.tolist() == [0, 1, 2, 3, 4]
-    with pytest.raises(TfmmError, match="with 5 old and 6 new codes"):
-        row_maps(hashed(5), hashed(6))
+    # codes: old x 2, y 3, hashed 4 to 6; new y 2, z 3, x 4, hashed 5 to 7
+    rows = row_maps(of(["x", "y"], 3), of(["y", "z", "x"], 3))["user_city"]
+    assert rows.source.tolist() == [0, 1, 3, -1, 2, 4, 5, 6]
+    assert (rows.old_rows, rows.counts) == (7, (5, 1, 0))
+    # With another number of them each stands for other values: all are new.
+    rows = row_maps(of(["x"], 3), of(["x"], 2))["user_city"]
+    assert rows.source.tolist() == [0, 1, 2, -1, -1]
+    assert rows.counts == (1, 2, 3)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from tfmm.errors import TfmmError
 from tfmm.records.index import ItemIndex
-from tfmm.records.spec import FIRST_CODE
+from tfmm.records.spec import FIRST_CODE, Feature
 from tfmm.records.vocabularies import USER, Vocabularies
 
 ITEM, EVENT_TYPE = "item", "event_type"
@@ -18,7 +18,9 @@ NEW = -1
 
 
 class RowCounts(NamedTuple):
-    """How many ids a grown table carries on; the two special rows are not counted.
+    """How many ids a grown table carries on, hashed codes being ids of their own.
+
+    The two special rows are not counted.
 
     Args:
         carried: Ids in both tables.
@@ -139,27 +141,22 @@ def row_maps(
     types = value_rows(old.spec.event_types, new.spec.event_types)
     maps = {ITEM: item_rows(old, new), EVENT_TYPE: types}
     maps[USER] = value_rows(old.values[USER], new.values[USER])
+    before = {feature.tensor: feature for feature in old.spec.features}
     for feature in new.spec.features:
         if feature.kind == "categorical":
-            maps[feature.tensor] = _feature_rows(old, new, feature.tensor)
+            name = feature.tensor
+            known = value_rows(old.values[name], new.values[name])
+            maps[name] = _with_hashed(known, before[name], feature)
     return maps
 
 
-def _feature_rows(old: Vocabularies, new: Vocabularies, tensor: str) -> RowMap:
-    """By value, or, where values are hashed, every row as it is."""
-    if tensor in old.values and tensor in new.values:
-        return value_rows(old.values[tensor], new.values[tensor])
-    sizes = [
-        next((f.size for f in of.spec.features if f.tensor == tensor), 0)
-        for of in (old, new)
-    ]
-    if sizes[0] != sizes[1] or tensor in {*old.values, *new.values}:
-        raise TfmmError(
-            "Rows without values are carried as they are, so their number must not "
-            f"change. Received: `{tensor}` with {sizes[0]} old and {sizes[1]} new "
-            "codes. Hash it into as many buckets on both days, or on neither."
-        )
-    return RowMap(np.arange(sizes[1]), sizes[0])
+def _with_hashed(known: RowMap, old: Feature, new: Feature) -> RowMap:
+    """Hashed codes come last; with as many of them each stands for what it did."""
+    hashed = np.full(new.hash_buckets, NEW)
+    if old.hash_buckets == new.hash_buckets:
+        hashed = known.old_rows + np.arange(new.hash_buckets)
+    source = np.concatenate([known.source, hashed])
+    return RowMap(source, known.old_rows + old.hash_buckets)
 
 
 def _check_growth(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
