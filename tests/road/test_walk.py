@@ -14,6 +14,7 @@ from rich.console import Console
 
 from tfmm.errors import TfmmError
 from tfmm.evaluation import GainTable
+from tfmm.road.explain import explain_example
 from tfmm.road.gain import gain
 from tfmm.road.recipe import Recipe
 from tfmm.road.road import Road
@@ -51,7 +52,7 @@ def walked(simulated, tmp_path_factory):
             "epochs": 1,
         },
         "make": {"epochs": 1, "batch_size": 64},
-        "ranking": {"batch_size": 64},
+        "ranking": {"batch_size": 64, "calibrate": True},
     }
     path.write_text(yaml.safe_dump(content))
     recipe = Recipe.from_yaml(path)
@@ -123,6 +124,19 @@ def readable(path):
         with zipfile.ZipFile(path) as archive:
             return b"".join(map(archive.read, archive.namelist()))
     return path.read_bytes()
+
+
+def test_rankers_are_calibrated(walked):
+    assert len(re.findall(r"^ +(not )?calibrated", walked[1], re.MULTILINE)) == 4
+
+
+def test_an_example_is_explained(walked):
+    recipe, _ = walked
+    table = explain_example(Road(recipe))
+    names = [str(column.header) for column in table.columns]
+    assert {"without\nsimtier", "without\nmake"} <= set(names)
+    assert table.row_count > 0
+    assert "what each interest adds" in Path(recipe.out, "report.html").read_text()
 
 
 def test_the_readme_example_runs(walked, monkeypatch, capsys):
