@@ -102,7 +102,7 @@ def out(tmp_path):
                 "known": known,
                 "parts": {"simtier": score - 0.625},
                 "matches": {
-                    "image": [{"position": 1, "row": 3, "cosine": 0.875, "tier": 18}]
+                    "image": [{"times": 1, "row": 3, "cosine": 0.875, "tier": 18}]
                 },
             }
             for row, score, known in shown

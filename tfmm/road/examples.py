@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tfmm.ranking import Explanation
+from tfmm.ranking import Explanation, Matches
 
 REQUESTS = 4
 MATCHES = 3
@@ -22,14 +22,14 @@ def example_requests(ranker: Any, requests: Iterable[Any]) -> list[dict[str, Any
         Plain JSON: `user` (keyed hash), `label` (the head's), `history` (catalog rows)
         and `items`, each with `row`, `label`, `score`, `known`, `parts` (interest ->
         logit minus the logit without it) and `matches` (modality -> list of
-        `{position, row, cosine, tier}`, best first).
+        `{row, times, cosine, tier}`, best first, every item once).
     """
     batch = {name: np.asarray(value) for name, value in next(iter(requests)).items()}
     clicked = batch[f"label_{ranker.labels[0]}"].any(1)
     interest = batch["n_history"] * clicked + batch["n_items"]
     places = np.argsort(-interest, kind="stable")[:REQUESTS]
     chosen = {name: value[places] for name, value in batch.items()}
-    why = ranker.explain(chosen, top=MATCHES)
+    why = ranker.explain(chosen, top=chosen["history_item"].shape[1])
     known = np.asarray(ranker.known(chosen["item"]))
     return [_request(chosen, why, known, place) for place in range(len(places))]
 
@@ -46,7 +46,9 @@ def _request(
             "score": float(score[i]),
             "known": bool(known[place, i]),
             "parts": {name: float(part[place, i]) for name, part in why.parts.items()},
-            "matches": _matches(why, place, i),
+            "matches": {
+                name: _matches(match, place, i) for name, match in why.matches.items()
+            },
         }
         for i in range(batch["n_items"][place])
     ]
@@ -59,16 +61,20 @@ def _request(
     }
 
 
-def _matches(why: Explanation, place: int, item: int) -> dict[str, list[dict]]:
-    fields = {"position": "positions", "row": "rows", "cosine": "cosines"}
-    fields["tier"] = "tiers"
-    return {
-        modality: [
-            {
-                name: getattr(match, many)[place, item, i].item()
-                for name, many in fields.items()
-            }
-            for i in np.flatnonzero(match.positions[place, item] >= 0)
-        ]
-        for modality, match in why.matches.items()
-    }
+def _matches(match: Matches, place: int, item: int) -> list[dict[str, Any]]:
+    """The items matched best, each once, with how often the history has it."""
+    valid = match.positions[place, item] >= 0
+    rows, first, times = np.unique(
+        match.rows[place, item][valid], return_index=True, return_counts=True
+    )
+    best = np.argsort(first)[:MATCHES]
+    cosines, tiers = match.cosines[place, item], match.tiers[place, item]
+    return [
+        {
+            "row": int(rows[i]),
+            "times": int(times[i]),
+            "cosine": float(cosines[first[i]]),
+            "tier": int(tiers[first[i]]),
+        }
+        for i in best
+    ]

@@ -60,5 +60,16 @@ def _table(request: Mapping[str, Any], raw: Callable[[int], str]) -> Table:
 
 def _matches(matches: list[Mapping[str, Any]], raw: Callable[[int], str]) -> str:
     return "\n".join(
-        f"{raw(m['row'])} ({m['cosine']:.2f}, {m['tier']})" for m in matches
+        f"{raw(m['row'])}{times(m['times'])} ({m['cosine']:.2f}, {m['tier']})"
+        for m in matches
     )
+
+
+def times(count: int) -> str:
+    """How often something is there, unless it is once.
+
+    Example:
+        >>> times(3), times(1)
+        (' ×3', '')
+    """
+    return f" ×{count}" if count > 1 else ""
