@@ -127,13 +127,9 @@ class RankingModel(RankerWarmStart, RequestModel):
         spec, vectors, dim = self.spec, self.shapes.vectors, self.embedding_dim
         features = spec.of_scope("item")
         categorical = [f for f in features if f.kind == "categorical"]
-        self.items = ItemTables(
-            vectors.rows,
-            spec.items,
-            tuple(f.size for f in categorical),
-            len(features) - len(categorical),
-            dim,
-        )
+        sizes = tuple(f.size for f in categorical)
+        numbers = len(features) - len(sizes)
+        self.items = ItemTables(vectors.rows, spec.items, sizes, numbers, dim)
         self.vectors = {
             name: FrozenVectors(vectors.rows, dimension)
             for name, dimension in vectors.modalities.items()

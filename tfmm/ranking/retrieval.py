@@ -12,6 +12,7 @@ from tfmm.layers.embedding import Embedding
 from tfmm.layers.frozen_vectors import FrozenVectors
 from tfmm.layers.gather import gather_rows
 from tfmm.layers.masks import valid_mask
+from tfmm.layers.small_embedding import SmallEmbedding
 from tfmm.ranking.exact_top_k import top_k
 from tfmm.ranking.features import FeatureInputs
 from tfmm.ranking.item_tables import ItemTables
@@ -110,7 +111,8 @@ class RetrievalModel(RequestModel):
             for name, length in vectors.modalities.items()
         }
         self.users = Embedding(spec.users, dim)
-        self.event_types = Embedding(len(spec.event_types) + 2, self.items.dimension)
+        types = len(spec.event_types) + 2
+        self.event_types = SmallEmbedding(types, self.items.dimension)
         self.request_features = FeatureInputs(spec.of_scope("user", "context"), dim)
         self.user_tower = VectorTower(self.hidden, self.dimension)
         self.item_tower = VectorTower(self.hidden, self.dimension)
