@@ -99,7 +99,7 @@ def figure_3(found: Found) -> Section:
     lines = {
         "MAKE": found.where(kind="make"),
         "ID-only": found.where(kind="ids", reset=False),
-        "ID-only, embeddings reset": found.where(kind="ids", reset=True),
+        "ID-only, reset": found.where(kind="ids", reset=True),
     }
     curves = {
         name: np.mean([cell["test_gauc"] for cell in cells.values()], axis=0)
@@ -113,6 +113,10 @@ def figure_3(found: Found) -> Section:
         for name, title in (("make", "MM-only"), ("id_only", "ID-only"))
     ]
     notes = [
+        "ID-only at a constant rate, so that its epochs are alike. Reset: embeddings "
+        "start every epoch as they were at first, dense weights go on."
+    ]
+    notes += [
         f"{name}: best at epoch {int(np.argmax(curve)) + 1}, last minus first "
         f"{curve[-1] - curve[0]:+.4f}"
         for name, curve in curves.items()
@@ -139,7 +143,7 @@ def figure_6a(found: Found, data: str) -> Section:
         if tower is None or gain is None:
             continue
         accuracy = [f"{tower[key]:.4f}" for key in ("acc1", "acc5")]
-        rows.append([name, str(tower["steps"]), *accuracy, _text(gain)])
+        rows.append([name, str(tower["taken"]), *accuracy, _text(gain)])
         points.append((tower["acc1"], gain.mean))
     notes = []
     if len(points) > 2:
@@ -210,7 +214,7 @@ def figure_6b(found: Found) -> Section:
 def figure_6c(found: Found, epochs: Sequence[int]) -> Section:
     """Epochs of MAKE before the ranker's one."""
     rows, points = [], []
-    ladder = {}
+    ladder: dict[int, Spread] = {}
     for count in epochs:
         gain = found.gain(found.rankers("make", epochs=count), of("test", "gauc"))
         if gain is None:
@@ -220,7 +224,10 @@ def figure_6c(found: Found, epochs: Sequence[int]) -> Section:
         rows.append([label, _text(gain), NONE if theirs is None else f"+{theirs:.2f}"])
         points.append((float(count), gain.mean))
         ladder[count] = gain
-    notes = []
+    notes = [
+        "Snapshots of one fit, whose rate falls to 0 in the last epoch: part of the "
+        "last steps' gain is the falling rate's. 0 trains MAKE along with the ranker."
+    ]
     for a, b in ((0, epochs[1]), (epochs[1], epochs[-1])):
         if a in ladder and b in ladder and a != b:
             steps = zip(ladder[a].values, ladder[b].values, strict=False)

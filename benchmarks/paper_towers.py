@@ -66,7 +66,7 @@ def trained_tower(shop: Shop, name: str, steps: int, path: Path) -> dict[str, An
     vectors = trial.image.tower.predict(pictures, batch_size=512, verbose=0)
     path.parent.mkdir(parents=True, exist_ok=True)
     np.save(path, np.where(shop.pairs.has_picture[:, None], vectors, 0))
-    return {**found, "steps": 0 if tower.method == "random" else taken}
+    return {**found, "taken": 0 if tower.method == "random" else taken}
 
 
 def true_vectors(shop: Shop) -> np.ndarray:
