@@ -20,7 +20,7 @@ def xy_chart(
 
     Args:
         series: Name -> (x, y) pairs, in order of x.
-        x_label: Below the picture.
+        x_label: Above it, on the right.
         y_label: Above it.
         line: Whether points are joined.
 
@@ -52,11 +52,11 @@ def xy_chart(
         x, _ = place(tick, y_ticks[0])
         parts.append(_text(x, _HEIGHT - _BOTTOM + 16, f"{tick:g}", "middle"))
     parts.append(_text(_LEFT, _TOP - 3, y_label, "start"))
-    parts.append(_text(_WIDTH - _RIGHT, _HEIGHT - 6, x_label, "end"))
+    parts.append(_text(_WIDTH - _RIGHT, _TOP - 3, f"by {x_label}", "end"))
     for number, (name, points) in enumerate(series.items()):
         colour = COLOURS[number % len(COLOURS)]
         parts.append(_series(name, [place(*p) for p in points], points, colour, line))
-        parts.append(_text(_LEFT + 110 * number, _HEIGHT - 6, name, "start", colour))
+        parts.append(_text(_LEFT + 92 * number, _HEIGHT - 6, name, "start", colour))
     return Markup(
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
         f'aria-label="{escape(y_label)} by {escape(x_label)}">{"".join(parts)}</svg>'

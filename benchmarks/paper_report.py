@@ -8,15 +8,9 @@ from pathlib import Path
 from markupsafe import Markup, escape
 
 from benchmarks.paper_data import Shop
+from benchmarks.paper_figure_6 import figure_6a, figure_6b, figure_6c
 from benchmarks.paper_figures import Found
-from benchmarks.paper_sections import (
-    Section,
-    figure_3,
-    figure_6a,
-    figure_6b,
-    figure_6c,
-    table_3,
-)
+from benchmarks.paper_sections import Section, figure_3, table_3
 from benchmarks.paper_trial import Size
 from benchmarks.scl_cells import Cell
 

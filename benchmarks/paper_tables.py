@@ -30,6 +30,8 @@ from benchmarks.scl_cells import Cell, cell_of
 from tfmm.road.ranking_recipe import VARIANTS, names_of
 
 OUT = Path("out/benchmarks")
+# MAKE whose MLP sees v_MAKE alone, as eq. 4 is printed.
+PRINTED = "_printed"
 SIZES = ("smoke", "standard")
 _SMOKE = {
     "marketplace": {
@@ -68,6 +70,9 @@ class Work:
                 yield self._ranker("simtier", seed, TRUTH)
             yield {"kind": "ids", "reset": False, "seed": seed}
             yield {"kind": "ids", "reset": True, "seed": seed}
+            yield {"kind": "make_printed", "seed": seed}
+            yield self._ranker("make_printed", seed)
+            yield self._ranker("simtier_make_printed", seed)
 
     def _ranker(
         self, variant: str, seed: int, tower: str = BEST, epochs: int | None = None
@@ -75,7 +80,7 @@ class Work:
         key: Cell = {"kind": "ranker", "variant": variant, "seed": seed}
         if variant != "id_only":
             key["tower"] = tower
-        if "make" in names_of(VARIANTS[variant]):
+        if "make" in names_of(_interests(variant)):
             key["make_epochs"] = self.size.epochs if epochs is None else epochs
         return key
 
@@ -89,19 +94,20 @@ class Work:
         if kind == "tower":
             return self._train_tower(cell["tower"])
         trial = self._trial(cell.get("tower", BEST), cell["seed"])
-        if kind == "make":
-            return trial.make_epochs(self._make_folder(cell["seed"]))
+        printed = cell.get("variant", kind).endswith(PRINTED)
+        if kind.startswith("make"):
+            return trial.make_epochs(self._make_folder(cell["seed"], printed), printed)
         if kind == "ids":
             return trial.id_epochs(cell["reset"])
         epochs = cell.get("make_epochs", JOINT)
-        make = self._make(cell["seed"], epochs) if epochs != JOINT else None
-        return trial.ranker(VARIANTS[cell["variant"]], make)
+        make = self._make(cell["seed"], epochs, printed) if epochs != JOINT else None
+        return trial.ranker(_interests(cell["variant"]), make)
 
-    def _make(self, seed: int, epochs: int) -> Path:
+    def _make(self, seed: int, epochs: int, printed: bool) -> Path:
         """The snapshot, trained again where its file is gone."""
-        path = self._make_folder(seed) / f"{epochs}.keras"
+        path = self._make_folder(seed, printed) / f"{epochs}.keras"
         if not path.is_file():
-            self._trial(BEST, seed).make_epochs(path.parent)
+            self._trial(BEST, seed).make_epochs(path.parent, printed)
         return path
 
     def _trial(self, tower: str, seed: int) -> Trial:
@@ -123,8 +129,13 @@ class Work:
     def _vectors_of(self, tower: str) -> Path:
         return self.shop.folder / "towers" / f"{tower}-{self.size.steps}.npy"
 
-    def _make_folder(self, seed: int) -> Path:
-        return self.shop.folder / "make" / f"{self.size.make_stamp}-{seed}"
+    def _make_folder(self, seed: int, printed: bool) -> Path:
+        name = f"{self.size.make_stamp}-{seed}{PRINTED if printed else ''}"
+        return self.shop.folder / "make" / name
+
+
+def _interests(variant: str) -> list[Any]:
+    return VARIANTS[variant.removesuffix(PRINTED)]
 
 
 @cache

@@ -51,7 +51,7 @@ class Size:
         """
         names = set(_RANKER if cell["kind"] in ("ranker", "ids") else ())
         names |= {"steps"} if cell["kind"] == "tower" or "tower" in cell else set()
-        names |= _MAKE if cell["kind"] == "make" or cell.get("make_epochs") else set()
+        names |= _MAKE if "make" in cell["kind"] or cell.get("make_epochs") else set()
         names |= {"epochs", "curve_rate"} if cell["kind"] == "ids" else set()
         names -= {"rate"} if cell["kind"] == "ids" else set()
         return {k: v for k, v in asdict(self).items() if k in names}
@@ -99,15 +99,20 @@ class Trial:
         resets = [ResetEmbeddings(model)] if reset else []
         return self._fit_epochs(model, self.size.batch, resets)
 
-    def make_epochs(self, folder: Path) -> dict[str, Any]:
-        """GAUC by epoch of MAKE, saved below `folder` for `snapshots`."""
+    def make_epochs(self, folder: Path, printed: bool = False) -> dict[str, Any]:
+        """GAUC by epoch of MAKE.
+
+        Args:
+            folder: Where it is saved at the epochs of `snapshots`.
+            printed: Whether its MLP sees v_MAKE alone.
+        """
         import keras
 
         from tfmm import MAKE
         from tfmm.ranking import ranking_optimizer
 
         keras.utils.set_random_seed(self.seed)
-        model = MAKE(self.catalog)
+        model = MAKE(self.catalog, candidate=not printed)
         steps = self.size.epochs * len(self._train(self.size.make_batch))
         rate = self._cosine(self.size.make_rate, steps)
         decay = self.size.make_decay or None

@@ -8,9 +8,10 @@ import pytest
 from benchmarks import paper_tables
 from benchmarks.paper_charts import xy_chart
 from benchmarks.paper_data import Shop
+from benchmarks.paper_figure_6 import figure_6a, figure_6b, figure_6c
 from benchmarks.paper_figures import Found, in_order
 from benchmarks.paper_report import write_report
-from benchmarks.paper_sections import figure_3, figure_6a, figure_6b, figure_6c, table_3
+from benchmarks.paper_sections import figure_3, table_3
 from benchmarks.paper_tables import Work, shop_of, size_of
 from benchmarks.paper_trial import Size
 
