@@ -53,8 +53,8 @@ class Size:
     """
 
     ids: tuple[int, ...] = (100_000, 1_000_000)
-    rounds: int = 10
-    steps: int = 20
+    rounds: int = 6
+    steps: int = 40
     test: int = 40_960
     large: tuple[int, int] = (1_000_000, 10_000_000)
     judged: bool = True

@@ -27,11 +27,8 @@ class Tfmm:
         part = "request" if requests else "row"
         batch = request_batch(*(data[f"{part}_{name}"] for name in NAMES))
         steps = -(-len(data["row_user"]) // given.batch)
-        size = -(-len(batch["user"]) // steps)
-        self.batches = [
-            {name: value[begin : begin + size] for name, value in batch.items()}
-            for begin in range(0, len(batch["user"]), size)
-        ]
+        self.size = -(-len(batch["user"]) // steps)
+        self.batch = batch
         self.model = RankingModel(
             vocabularies(int(data["ids"]), int(data["users"]), batch),
             interests=(DinInterest(ATTENTION),),
@@ -41,7 +38,10 @@ class Tfmm:
         self.model.compile(LazyAdam(given.rate))
 
     def train(self, begin: int, end: int) -> None:
-        self.model.fit(dataset(self.batches[begin:end]), verbose=0)
+        part = slice(begin * self.size, end * self.size)
+        rows = {name: value[part] for name, value in self.batch.items()}
+        data = tf.data.Dataset.from_tensor_slices(rows).batch(self.size).prefetch(2)
+        self.model.fit(data, verbose=0)
 
     def scores(self) -> np.ndarray:
         rows = self.given.test_rows()
@@ -80,18 +80,6 @@ def vocabularies(ids: int, users: int, batch: dict[str, np.ndarray]) -> Any:
         numbers=np.zeros((ids, 0), np.float32),
     )
     return SimpleNamespace(spec=spec, items=items, index_stamp={})
-
-
-def dataset(batches: list[dict[str, np.ndarray]]) -> tf.data.Dataset:
-    """The batches, from memory."""
-    shapes = {
-        name: tf.TensorSpec((None, *value.shape[1:]), value.dtype)
-        for name, value in batches[0].items()
-    }
-    found = tf.data.Dataset.from_generator(
-        lambda: iter(batches), output_signature=shapes
-    )
-    return found.apply(tf.data.experimental.assert_cardinality(len(batches)))
 
 
 if __name__ == "__main__":
