@@ -123,8 +123,10 @@ class Shop:
     @property
     def parts(self) -> tuple[str, ...]:
         """What is scored: MovieLens has no validation days."""
-        days = self.folder / "timelines" / "validation"
-        return ("validation", "test") if days.is_dir() else ("test",)
+        from tfmm.records.manifest import read_manifest
+
+        found = read_manifest(self.folder / "timelines" / "validation")
+        return ("validation", "test") if found["counts"]["requests"] else ("test",)
 
     def requests_of(self, part: str, batch: int, seed: int | None = None) -> Any:
         """Request batches, shuffled where there is a seed.
