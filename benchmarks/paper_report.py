@@ -69,6 +69,11 @@ def _lead(shop: Shop, size: Size, cells: Sequence[Cell]) -> list[str]:
         if shop.name == "marketplace"
         else "MovieLens with posters"
     )
+    chosen = (
+        "The standard size's were chosen on validation days."
+        if shop.name == "marketplace"
+        else "The standard size's are near its recipe's: it has no validation days."
+    )
     minutes = sum(cell["seconds"] for cell in cells) / 60
     return [
         f"Data: {what}, pictures only, as in the paper. Seeds of model and order of "
@@ -79,7 +84,7 @@ def _lead(shop: Shop, size: Size, cells: Sequence[Cell]) -> list[str]:
         "neither seeds nor spreads.",
         f"Every ranker: one epoch, {size.batch} requests a step, peak rate {size.rate}"
         f"; MAKE: {size.epochs} epochs, {size.make_batch} requests a step, peak rate "
-        f"{size.make_rate}, weight decay {size.make_decay}. Chosen on validation days.",
+        f"{size.make_rate}, weight decay {size.make_decay}. {chosen}",
     ]
 
 
