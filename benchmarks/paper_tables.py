@@ -26,7 +26,7 @@ from benchmarks.paper_data import Shop
 from benchmarks.paper_report import write_report
 from benchmarks.paper_towers import BEST, TOWERS, TRUTH, trained_tower, true_vectors
 from benchmarks.paper_trial import JOINT, Size, Trial
-from benchmarks.scl_cells import Cell, cell_of
+from benchmarks.scl_cells import Cell, cell_of, known_cell
 from tfmm.road.ranking_recipe import VARIANTS, names_of
 
 OUT = Path("out/benchmarks")
@@ -86,8 +86,15 @@ class Work:
 
     def run(self, cell: Cell) -> tuple[Cell, bool]:
         """The cell with its figures, and whether it was made now."""
-        key = {**cell, "data": self.shop.stamp, **self.size.settings(cell)}
-        return cell_of(self.results, key, lambda: self._made(cell))
+        return cell_of(self.results, self._key(cell), lambda: self._made(cell))
+
+    def done(self) -> list[Cell]:
+        """The cells that are there already."""
+        known = [known_cell(self.results, self._key(cell)) for cell in self.cells()]
+        return [cell for cell in known if cell is not None]
+
+    def _key(self, cell: Cell) -> Cell:
+        return {**cell, "data": self.shop.stamp, **self.size.settings(cell)}
 
     def _made(self, cell: Cell) -> Cell:
         kind = cell["kind"]
@@ -176,6 +183,19 @@ def describe(cell: Cell) -> str:
     return f"{name}: {figures}, {cell['seconds']} s"
 
 
+def _all_cells(work: Work) -> list[Cell]:
+    todo, done = list(work.cells()), []
+    began = time.perf_counter()
+    for number, key in enumerate(todo, 1):
+        cell, new = work.run(key)
+        done.append(cell)
+        if new:
+            minutes = (time.perf_counter() - began) / 60
+            line = f"  {number}/{len(todo)} {describe(cell)}, {minutes:.0f} min so far"
+            print(line, flush=True)
+    return done
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", choices=SIZES, default="standard")
@@ -189,15 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     name = f"paper_tables-{options.data}-{options.size}"
     work = Work(shop, size, OUT / f"{name}.jsonl")
     shop.prepare()
-    todo, done = list(work.cells()), []
-    began = time.perf_counter()
-    for number, key in enumerate(todo, 1):
-        cell, new = work.run(key)
-        done.append(cell)
-        if new:
-            minutes = (time.perf_counter() - began) / 60
-            line = f"  {number}/{len(todo)} {describe(cell)}, {minutes:.0f} min so far"
-            print(line, flush=True)
+    done = work.done() if options.report else _all_cells(work)
     folder = write_report(OUT / name, done, shop, size)
     print((folder / "report.md").read_text())
     minutes = sum(cell["seconds"] for cell in done) / 60

@@ -32,6 +32,12 @@ def append_cell(results: Path, cell: Cell) -> None:
         os.fsync(file.fileno())
 
 
+def known_cell(results: Path, key: Cell) -> Cell | None:
+    """The newest cell of this key in the file, if there is one."""
+    same = [cell for cell in read_cells(results) if key.items() <= cell.items()]
+    return same[-1] if same else None
+
+
 def cell_of(results: Path, key: Cell, make: Callable[[], Cell]) -> tuple[Cell, bool]:
     """The cell of this key, from the file or made now and added to it.
 
@@ -43,9 +49,9 @@ def cell_of(results: Path, key: Cell, make: Callable[[], Cell]) -> tuple[Cell, b
     Returns:
         The cell with its `seconds`, and whether it was made now.
     """
-    same = [cell for cell in read_cells(results) if key.items() <= cell.items()]
-    if same:
-        return same[-1], False
+    known = known_cell(results, key)
+    if known is not None:
+        return known, False
     begin = time.perf_counter()
     cell = {**key, **make(), "seconds": round(time.perf_counter() - begin, 1)}
     append_cell(results, cell)

@@ -168,6 +168,7 @@ def test_cells_are_made_once_and_a_second_run_reads_them(tmp_path, monkeypatch):
     again = [work.run(cell) for cell in wanted]
     assert [cell for cell, _ in again] == [cell for cell, _ in first]
     assert not any(new for _, new in again)
+    assert work.done() == [cell for cell, _ in first]
     section = table_3(Found([cell for cell, _ in first]), shop.best())
     assert [row[0] for row in section.rows] == ["ID-only", "MAKE"]
 
