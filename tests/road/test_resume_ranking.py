@@ -10,6 +10,7 @@ from fitted import Press, interrupt
 from rich.console import Console
 
 from tfmm.road import train
+from tfmm.road.rankers import rank
 from tfmm.road.recipe import Recipe
 from tfmm.road.road import Road
 
@@ -51,7 +52,7 @@ def weights(road, variant):
 
 def test_rankers_go_on_where_they_were(make_road, monkeypatch):
     whole, broken = make_road("whole"), make_road("broken")
-    train.rank(whole)
+    rank(whole)
     steps = len(train.train_requests(whole, 64))
     press = Press(steps + 2, interrupt)
 
@@ -63,11 +64,11 @@ def test_rankers_go_on_where_they_were(make_road, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(train, "Progress", Pressing)
         with pytest.raises(KeyboardInterrupt):
-            train.rank(broken)
-    (kept,) = broken.path(".work").glob("rank-*/wide/step-*")
+            rank(broken)
+    (kept,) = broken.path(".work").glob("rank-wide-*/checkpoints/step-*")
     assert kept.name == "step-0000000002"
     assert not broken.path("rankers", "wide").exists()
-    train.rank(broken)
+    rank(broken)
     shown = broken.console.file.getvalue()
     assert "going on where it was interrupted" in shown
     assert "id_only was trained before" in shown

@@ -7,7 +7,8 @@ from typing import Any
 
 from tfmm.errors import TfmmError
 from tfmm.evaluation.gain_rows import PRODUCTION, GainTable
-from tfmm.road.ranking_recipe import VARIANTS, Interest, names_of
+from tfmm.road.rankers import ranker_folder, ranker_stage
+from tfmm.road.ranking_recipe import VARIANTS
 from tfmm.road.recipe import Recipe
 from tfmm.road.road import Road
 from tfmm.road.stage import Stage
@@ -69,7 +70,7 @@ def gain_stages(
     names = list(STAGES)
     last = names.index("rank" if own else "make")
     stages = {name: STAGES[name] for name in names[: last + 1]}
-    further = [_ranker_stage(recipe, v, offset) for v in chosen if v not in own]
+    further = [ranker_stage(recipe, v, offset) for v in chosen if v not in own]
     if not ranking.uses_make and any("make" in stage.needs for stage in further):
         stages["make"] = replace(STAGES["make"], wanted=lambda recipe: True)
         if own:
@@ -93,58 +94,6 @@ def _chosen(recipe: Recipe, variants: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(name for name in known if name in wanted)
 
 
-def _interests(recipe: Recipe, variant: str) -> list[Interest]:
-    return {**VARIANTS, **recipe.ranking.variants}[variant]
-
-
-def _ranker_stage(recipe: Recipe, variant: str, offset: str | None) -> Stage:
-    folder = _ranker_folder(recipe, variant, offset)
-    interests = _interests(recipe, variant)
-    prefix = "rank" if offset == recipe.ranking.offset else f"rank-on-{offset}"
-    name = f"{prefix}-{variant}"
-    needs: tuple[str, ...] = ("behaviours", "embed-items")
-    if "make" in names_of(interests):
-        needs = (*needs, "make")
-
-    def train(road: Road) -> None:
-        from tfmm.road.train import train_ranker
-        from tfmm.road.work import CHECKPOINTS, work_of
-
-        with work_of(road, name, {**STAGES, name: stage}) as work:
-            alone, at = _with(road, variant, offset), road.path(folder)
-            train_ranker(alone, variant, at, work / CHECKPOINTS)
-
-    stage = Stage(
-        name,
-        f"trains the ranker {variant}",
-        train,
-        (folder,),
-        needs=needs,
-        settings=lambda recipe: _training_settings(recipe, variant, offset),
-    )
-    return stage
-
-
-def _with(road: Road, variant: str, offset: str | None) -> Road:
-    """The run with one variant alone."""
-    interests = _interests(road.recipe, variant)
-    update = {"variants": {variant: interests}, "offset": offset}
-    ranking = road.recipe.ranking.model_copy(update=update)
-    recipe = road.recipe.model_copy(update={"ranking": ranking})
-    return Road(recipe, road.console)
-
-
-def _training_settings(recipe: Recipe, variant: str, offset: str | None) -> Any:
-    roles = {"variants", "baseline", "published", "reported", "offset"}
-    usual = recipe.ranking.model_dump(mode="json", exclude=roles)
-    return [usual, recipe.seed, _interests(recipe, variant), offset]
-
-
-def _ranker_folder(recipe: Recipe, variant: str, offset: str | None) -> str:
-    plain = offset == recipe.ranking.offset
-    return f"rankers/{variant}" if plain else f"rankers_on_{offset}/{variant}"
-
-
 def _card_folder(recipe: Recipe, offset: str | None) -> str:
     return f"gain/{offset or recipe.ranking.baseline}"
 
@@ -154,7 +103,7 @@ def _card_stage(
 ) -> Stage:
     folder = _card_folder(recipe, offset)
     baseline = PRODUCTION if offset else recipe.ranking.baseline
-    rankers = {name: _ranker_folder(recipe, name, offset) for name in chosen}
+    rankers = {name: ranker_folder(recipe, name, offset) for name in chosen}
 
     def compare(road: Road) -> None:
         from tfmm.evaluation.gain_page import write_card

@@ -70,19 +70,19 @@ def _rankers(recipe: "Recipe") -> tuple[str, ...]:
     return tuple(f"rankers/{name}" for name in recipe.ranking.variants)
 
 
-_ROLES = ("baseline", "published", "reported")
+ROLES = ("baseline", "published", "reported")
 
 
 def _training_settings(recipe: "Recipe") -> Any:
     """What changes the rankers: what they are for does not."""
     settings = _part("ranking", "seed")(recipe)
-    for role in _ROLES:
+    for role in ROLES:
         del settings["ranking"][role]
     return settings
 
 
 def _roles(recipe: "Recipe") -> Any:
-    return recipe.ranking.model_dump(include=set(_ROLES))
+    return recipe.ranking.model_dump(include=set(ROLES))
 
 
 def _export_settings(recipe: "Recipe") -> Any:
@@ -185,7 +185,7 @@ STAGES = {
         Stage(
             "rank",
             "trains the rankers",
-            _work("train", "rank"),
+            _work("rankers", "rank"),
             _rankers,
             needs=("behaviours", "embed-items", "make"),
             settings=_training_settings,

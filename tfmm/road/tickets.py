@@ -31,12 +31,13 @@ class Tickets:
 
     def is_done(self, stage: Stage) -> bool:
         """Whether the stage's outputs stand and fit the recipe and the inputs."""
+        return all(map(self.is_done, self._needs(stage))) and self.stands(stage)
+
+    def stands(self, stage: Stage) -> bool:
+        """Whether the stage is done if those that it needs are."""
         ticket = self._read(stage)
-        return (
-            all(self.is_done(needed) for needed in self._needs(stage))
-            and ticket.get("made_from") == self.made_from(stage)
-            and ticket.get("result") == self._result(stage)
-        )
+        made_from, result = self.made_from(stage), self._result(stage)
+        return ticket.get("made_from") == made_from and ticket.get("result") == result
 
     def finish(self, stage: Stage, seconds: float) -> None:
         """Writes the ticket of a stage that has just run."""

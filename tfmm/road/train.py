@@ -1,7 +1,6 @@
 """Stages after the towers: the catalog, MAKE, the rankers."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -80,19 +79,6 @@ def make(road: Road) -> None:
     path = road.path("make", "make.keras")
     with work_of(road, "make") as work:
         _train(road, model, road.recipe.make, "MAKE", path, work / CHECKPOINTS)
-
-
-def rank(road: Road) -> None:
-    """Trains the rankers of all variants; once interrupted, those that lack yet."""
-    with work_of(road, "rank") as work:
-        for variant in road.recipe.ranking.variants:
-            folder, done = road.path("rankers", variant), work / f"{variant}.done"
-            if done.is_file() and folder.is_dir():
-                road.console.print(f"      {variant} was trained before")
-                continue
-            train_ranker(road, variant, folder, work / variant)
-            shutil.rmtree(work / variant, ignore_errors=True)
-            done.touch()
 
 
 def train_ranker(

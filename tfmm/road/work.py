@@ -28,7 +28,7 @@ def work_of(
     """
     made_from = Tickets(road, stages).made_from(stages[stage])
     folder = road.path(".work", f"{stage}-{made_from[:16]}")
-    for other in folder.parent.glob(f"{stage}-*"):
+    for other in folder.parent.glob(f"{stage}-{'[0-9a-f]' * 16}"):
         if other != folder:
             shutil.rmtree(other)
     if folder.is_dir():
