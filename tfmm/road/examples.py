@@ -54,7 +54,7 @@ def _request(
     ]
     history = batch["history_item"][place, : batch["n_history"][place]]
     return {
-        "user": f"{int(batch['user_key'][place]):016x}",
+        "user": f"{int(batch['user_key'][place]) & (2**64 - 1):016x}",
         "label": why.label,
         "history": history.tolist(),
         "items": items,
