@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tfmm.errors import TfmmError
+from tfmm.ranking.interests.registry import NAMES
+from tfmm.road.ranking_recipe import INTERESTS
 from tfmm.road.recipe import Recipe
 from tfmm.road.stages import STAGES
 
@@ -107,11 +109,24 @@ def test_variants_by_name_or_by_interests(tmp_path):
     [
         ("{variants: [id_only]}", "published is 'simtier_make', but variants are"),
         ("{variants: [magic], published: magic}", "variants magic have no interests"),
+        ("{reported: {muse: 0.6}}", "reported has muse, but variants are id_only"),
+        (
+            "{variants: {id_only: [simteir]}, published: id_only}",
+            "variants.id_only has 'simteir'; an interest is one of din",
+        ),
+        (
+            "{variants: {id_only: [{din: , simtier: }]}, published: id_only}",
+            "an interest is one of din",
+        ),
     ],
 )
 def test_wrong_variants_are_taught(tmp_path, text, message):
     with pytest.raises(TfmmError, match=message):
         _ranking(tmp_path, text)
+
+
+def test_the_interests_that_there_are():
+    assert set(INTERESTS) == {*NAMES, "make"}
 
 
 def test_every_variant_is_an_output(tmp_path):

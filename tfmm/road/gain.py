@@ -11,6 +11,7 @@ from tfmm.road.rankers import ranker_folder, ranker_stage
 from tfmm.road.ranking_recipe import VARIANTS
 from tfmm.road.recipe import Recipe
 from tfmm.road.road import Road
+from tfmm.road.sound import check_columns
 from tfmm.road.stage import Stage
 from tfmm.road.stages import STAGES
 from tfmm.road.walk import walk
@@ -47,6 +48,8 @@ def gain(
             f"Choose {' or '.join(OFFSETS)}, or leave it out."
         )
     chosen = _chosen(road.recipe, variants)
+    if road.schema_file.is_file():
+        check_columns(road, offset)
     walk(road, gain_stages(road.recipe, chosen, offset))
     folder = road.path(_card_folder(road.recipe, offset))
     table = GainTable.open(folder / "gain.json")

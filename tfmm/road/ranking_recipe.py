@@ -19,6 +19,10 @@ VARIANTS: dict[str, list[Interest]] = {
     "simtier_make": ["din", "simtier", "make"],
     "muse": ["din", "simtier", {"history_search": None}],
 }
+INTERESTS = (
+    *("din", "vector", "simscore", "simtier", "make"),
+    *("semantic_attention", "history_search"),
+)
 USUAL = ("id_only", "simtier", "make", "simtier_make")
 
 
@@ -85,6 +89,23 @@ class Ranking(Part):
                 raise ValueError(
                     f"{role} is {name!r}, but variants are {', '.join(self.variants)}"
                 )
+        if unknown := [name for name in self.reported if name not in self.variants]:
+            raise ValueError(
+                f"reported has {', '.join(unknown)}, but variants are "
+                f"{', '.join(self.variants)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _known_interests(self) -> "Ranking":
+        for variant, interests in self.variants.items():
+            for interest in interests:
+                names = [interest] if isinstance(interest, str) else list(interest)
+                if len(names) != 1 or names[0] not in INTERESTS:
+                    raise ValueError(
+                        f"variants.{variant} has {interest!r}; an interest is one of "
+                        f"{', '.join(INTERESTS)}, alone or as {{name: options}}"
+                    )
         return self
 
     @property
