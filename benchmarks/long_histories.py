@@ -135,12 +135,16 @@ def _table(rows: int, known: int) -> VectorTable:
 
 def measure(size: Size, folder: Path) -> dict[str, float]:
     """Medians of interleaved rounds, and the memory of training."""
+    print(
+        f"timelines of {size.users:,} users, then {size.rounds + 1} epochs", flush=True
+    )
     setting = Setting(size, folder)
     peak = peak_of(setting.fit)
     floor = setting.floor()
     floor()
     seconds: dict[str, list[float]] = {}
-    for _ in range(size.rounds):
+    for number in range(size.rounds):
+        print(f"  round {number + 1} of {size.rounds}", flush=True)
         for name, run in (("fit", setting.fit), ("floor", floor)):
             began, cpu = time.perf_counter(), time.process_time()
             run()

@@ -94,6 +94,7 @@ def train_all(workers: dict[str, Worker], size: Size) -> dict[str, Found]:
             begin = turn * size.steps
             told = worker.ask(f"train {begin} {begin + size.steps}")
             seconds[name].append((told["seconds"], told["cpu_seconds"]))
+        print(f"  round {turn + 1} of {size.rounds}", flush=True)
     rows = size.steps * BATCH
     found = {}
     for name, worker in workers.items():

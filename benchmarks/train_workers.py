@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 import venv
@@ -68,7 +69,11 @@ def python_of(peer: str, folder: Path) -> str:
     python = folder / peer / "bin" / "python"
     if not python.exists():
         print(f"making {folder / peer}: {' '.join(PACKAGES[peer])}", flush=True)
-        venv.create(folder / peer, with_pip=True)
-        command = [str(python), "-m", "pip", "install", "--quiet"]
-        subprocess.run([*command, *PACKAGES[peer]], check=True)
+        try:
+            venv.create(folder / peer, with_pip=True)
+            command = [str(python), "-m", "pip", "install", "--quiet"]
+            subprocess.run([*command, *PACKAGES[peer]], check=True)
+        except BaseException:  # Half an environment would be taken for a whole one.
+            shutil.rmtree(folder / peer, ignore_errors=True)
+            raise
     return str(python)

@@ -10,7 +10,7 @@ from benchmarks import train_speed
 from benchmarks.bounds import Bounds
 from benchmarks.train_data import HISTORY, SHOWN, Sizes, write_data
 from benchmarks.train_speed import SIZES, Found
-from benchmarks.train_workers import PEERS, Worker
+from benchmarks.train_workers import PEERS, Worker, python_of
 
 TINY = replace(SIZES["smoke"], ids=(500,), rounds=2, steps=1, test=300, large=(90, 200))
 
@@ -54,6 +54,21 @@ def test_area_counts_pairs():
     )
     # 0.2 over 0.1, 0.5 over both, and a tie: 3.5 of 4 pairs.
     assert json.loads(done.stdout) == 0.875
+
+
+def test_half_an_environment_is_taken_away(tmp_path, monkeypatch):
+    def create(folder, with_pip):
+        (folder / "bin").mkdir(parents=True)
+        (folder / "bin" / "python").touch()
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmarks.train_workers.venv.create", create)
+    monkeypatch.setattr("benchmarks.train_workers.subprocess.run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        python_of("deepctr", tmp_path)
+    assert not (tmp_path / "deepctr").exists()
 
 
 @pytest.mark.slow
