@@ -58,7 +58,8 @@ def export(road: Road) -> None:
     table = GainTable.open(road.path("evaluation", "gain.json"))
     gain = {row.name: asdict(row.total) for row in table.rows}
     ranker = _ranker(road, road.recipe.ranking.published)
-    open_catalog(road).check_fingerprint(ranker.fingerprint, "The ranker")
+    if ranker.fingerprint is not None:  # A ranker of IDs alone has no vectors.
+        open_catalog(road).check_fingerprint(ranker.fingerprint, "The ranker")
     path = tfmm.export.export_ranker(
         ranker,
         road.saved_models,
