@@ -5,7 +5,6 @@ import dataclasses
 from tfmm.evaluation.gain import GainTable
 
 _ADVICE_COVERAGE = 0.8
-_SHORT_HISTORY = 3
 
 
 @dataclasses.dataclass(frozen=True)

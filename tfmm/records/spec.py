@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 MISSING_CODE, UNKNOWN_CODE, FIRST_CODE = 0, 1, 2
-SCOPES = ("user", "context", "candidate", "item")
 
 
 @dataclass(frozen=True)
