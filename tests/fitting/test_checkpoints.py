@@ -58,6 +58,26 @@ def test_an_interrupted_fit_ends_with_the_numbers_of_another(
     same(again, fit(again, numbers, tmp_path), whole, expected)
 
 
+class Anew(keras.callbacks.Callback):
+    """Begins every epoch with other weights and half the rate."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        kernel = self.model.layers[0].kernel
+        kernel.assign(keras.ops.full_like(kernel, 0.1 * epoch))
+        rate = self.model.optimizer.learning_rate
+        rate.assign(rate / 2)
+
+
+def test_what_begins_an_epoch_is_not_done_again_within_it(numbers, tmp_path):
+    whole = dense()
+    expected = whole.fit(numbers.at(0, 0), epochs=3, verbose=0, callbacks=[Anew()])
+    with pytest.raises(KeyboardInterrupt):
+        fit(dense(), numbers, tmp_path, callbacks=[Anew(), Press(8, interrupt)])
+    again = dense()
+    history = fit(again, numbers, tmp_path, callbacks=[Anew()])
+    same(again, history, whole, expected)
+
+
 def test_two_interruptions_and_epoch_ends(numbers, tmp_path):
     x = np.ones((5, 3), "float32")
     held_out = tf.data.Dataset.from_tensor_slices((x, x[:, :1])).batch(2)

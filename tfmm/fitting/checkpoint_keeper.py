@@ -60,8 +60,7 @@ class Keeper(keras.callbacks.CallbackList):
         if len(arrays["metrics"]) > len(self.model.metrics_variables):
             # Keras builds the metrics of `compile` when it sees a batch.
             self.model.evaluate(sample, verbose=0)
-        _assign(weights_of(self.model), arrays["weights"])
-        _assign(self.model.optimizer.variables, arrays["optimizer"])
+        self._put_back(self._found)
         self._sums = arrays["metrics"]
         self._epoch, self._step = state["epoch"], state["step"]
         self._saved = self._epoch, self._step
@@ -108,13 +107,15 @@ class Keeper(keras.callbacks.CallbackList):
         """Does nothing: `finish` tells the callbacks, once."""
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Puts the metrics' sums back that Keras has just reset."""
+        """Puts back what Keras, and callbacks that begin an epoch, have just reset."""
         self._epoch, self._skipped = epoch, self._step
         sums, self._sums = self._sums, ()
         ours = self.model.metrics_variables
         if [tuple(v.shape) for v in ours] == [array.shape for array in sums]:
             _assign(ours, sums)
         super().on_epoch_begin(epoch, logs)
+        if self._skipped and self._found:
+            self._put_back(self._found)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Gives the callbacks the number of the batch in the whole epoch."""
@@ -146,6 +147,10 @@ class Keeper(keras.callbacks.CallbackList):
         self._began, self.model.stop_training = True, False
         if self._found:
             self._remember(self._found)  # The callbacks have just forgotten it.
+
+    def _put_back(self, found: Checkpoint) -> None:
+        _assign(weights_of(self.model), found.arrays["weights"])
+        _assign(self.model.optimizer.variables, found.arrays["optimizer"])
 
     def _remember(self, found: Checkpoint) -> None:
         self.recorded.epoch = list(found.state["epochs"])
