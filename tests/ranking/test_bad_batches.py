@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tfmm.errors import TfmmError
-from tfmm.ranking import MAKE, RankingModel
+from tfmm.ranking import MAKE, HistorySearchInterest, RankingModel
 
 
 @pytest.fixture
@@ -81,5 +81,7 @@ def test_vectors_of_another_encoder(vocabularies, tables):
     make = MAKE(catalog("old"), hidden=(4, 3))
     with pytest.raises(TfmmError, match=r"fingerprint old, the ranker's"):
         RankingModel(vocabularies, catalog("new"), interests=[make])
+    with pytest.raises(TfmmError, match=r"fingerprint old, the ranker's"):
+        RankingModel(vocabularies, catalog("new"), [HistorySearchInterest([make])])
     ranker = RankingModel(vocabularies, catalog("old"), interests=[make])
     assert ranker.fingerprint == "old"

@@ -63,8 +63,8 @@ def check_interest(interest: Any, shapes: RankerShapes) -> None:
         shapes: The ranker's shapes.
 
     Raises:
-        TfmmError: It needs vectors and there are none, or it is a MAKE of another
-            catalog or other modalities.
+        TfmmError: It needs vectors and there are none, or it is, or a search asks, a
+            MAKE of another catalog or other modalities.
     """
     vectors = shapes.vectors
     if getattr(interest, "needs_vectors", False) and not vectors.modalities:
@@ -72,6 +72,8 @@ def check_interest(interest: Any, shapes: RankerShapes) -> None:
             "This interest needs vectors of items. Received: "
             f"{type(interest).__name__} without a catalog. Give catalog=."
         )
+    for inner in getattr(interest, "interests", ()):
+        check_interest(inner, shapes)
     if not isinstance(interest, MakeInterest):
         return
     missing = [name for name in interest.names if name not in vectors.modalities]
