@@ -99,6 +99,8 @@ def test_an_offset_adds_the_logged_logit(rich, rich_batch, tmp_path):
     for extreme in (0.0, 1.0):
         edge = {**rich_batch, "base_score": np.full_like(score, extreme, "float32")}
         assert np.isfinite(offset(edge)).all()
+    unknown = {**rich_batch, "base_score": np.full_like(score, np.nan, "float32")}
+    np.testing.assert_array_equal(offset(unknown), plain(rich_batch))
     with pytest.raises(TfmmError, match="the ranker reads: base_score"):
         offset({k: v for k, v in rich_batch.items() if k != "base_score"})
 
@@ -142,6 +144,8 @@ def test_what_requests_lack_is_refused(vocabularies, rich, tables):
         _ranker(vocabularies, offset="base_score")
     with pytest.raises(TfmmError, match="offset='score', requests with base scores"):
         _ranker(rich, offset="score")
+    with pytest.raises(TfmmError, match=r"hidden=\(\)"):
+        _ranker(rich, hidden=())
     with pytest.raises(TfmmError, match="recent=0"):
         _ranker(rich, recent=0)
     with pytest.raises(TfmmError, match="loss='binary_crossentropy'"):

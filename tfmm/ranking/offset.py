@@ -8,14 +8,14 @@ SMALLEST = 1e-6
 
 
 def base_logit(score: Any, mask: Any) -> Any:
-    """Logit of a logged probability, bounded; 0 outside the mask.
+    """Logit of a logged probability, bounded; 0 outside the mask and where unknown.
 
     With it as an offset, `logit = base_logit + f(interests)`, a model learns only what
     the logged model does not know, and its gain over that model needs none of that
     model's features.
 
     Args:
-        score: float tensor `[B, N]`, probabilities.
+        score: float tensor `[B, N]`, probabilities; NaN where there is none.
         mask: bool tensor `[B, N]`.
 
     Returns:
@@ -27,6 +27,9 @@ def base_logit(score: Any, mask: Any) -> Any:
         [[0.0, -13.800000190734863, 0.0]]
     """
     score = ops.cast(score, "float32")
-    score = ops.where(ops.convert_to_tensor(mask), score, 0.5)
+    known = ops.logical_and(
+        ops.convert_to_tensor(mask), ops.logical_not(ops.isnan(score))
+    )
+    score = ops.where(known, score, 0.5)
     score = ops.clip(score, SMALLEST, 1.0 - SMALLEST)
     return ops.log(score) - ops.log1p(-score)

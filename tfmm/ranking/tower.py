@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfmm.errors import TfmmError
 from tfmm.layers.base import Layer
 
 
@@ -26,6 +27,9 @@ class Tower(Layer):
     Output shape:
         float32 logits `[B, N, heads]`.
 
+    Raises:
+        TfmmError: No hidden layer.
+
     Example:
         >>> Tower((8, 4))(ops.ones((2, 3)), ops.ones((2, 5, 7))).shape == (2, 5, 1)
         True
@@ -39,6 +43,11 @@ class Tower(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if not hidden:
+            raise TfmmError(
+                "The tower needs a hidden layer. Received: hidden=(). Give at least "
+                "one width, for example (128, 64)."
+            )
         policy = self.dtype_policy
         first, *rest = hidden
         self.activation = keras.activations.get(activation)
