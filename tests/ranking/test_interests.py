@@ -19,6 +19,7 @@ INTERESTS = [
     "simscore",
     "semantic_attention",
     {"semantic_attention": {"form": "muse", "units": 4}},
+    {"simtier": {"form": "muse", "scaling": "log1p_weighted"}},
     *({"history_search": options} for options in SEARCHES),
 ]
 
@@ -131,6 +132,13 @@ def test_an_interest_of_ones_own(vocabularies, tables, batch, tmp_path):
         RankingModel(vocabularies, interests=[BestMatch()])
 
 
+def test_an_interest_is_in_one_ranker_once(vocabularies, tables):
+    interest = SimTierInterest(scaling="log1p_weighted")
+    _ranker(vocabularies, tables, interest)
+    with pytest.raises(TfmmError, match="belongs to one ranker"):
+        _ranker(vocabularies, tables, {"history_search": {"interests": [interest]}})
+
+
 def test_a_frozen_interest_trains_nothing(vocabularies, tables, batch, tmp_path):
     frozen = interest_layer({"simscore": {"trainable": False}})
     ranker = _ranker(vocabularies, tables, frozen)
@@ -149,6 +157,8 @@ def test_unknown_interests_and_options_are_taught(vocabularies, tables, batch):
         interest_layer({"history_search": {"by": "magic"}})
     with pytest.raises(TfmmError, match="by='category', category=None"):
         interest_layer({"history_search": {"by": "category"}})
+    with pytest.raises(TfmmError, match=r"interests to ask .* Received: none"):
+        interest_layer({"history_search": {"interests": []}})
     wrong = {"history_search": {"by": "category", "category": "colour"}}
     with pytest.raises(TfmmError, match=r"'colour', items with \['category'\]"):
         _ranker(vocabularies, tables, wrong)

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from tfmm.errors import TfmmError
 from tfmm.layers.base import Layer
 from tfmm.ranking.views import Views
 
@@ -53,7 +54,16 @@ def connect(interest: keras.layers.Layer, modalities: Mapping[str, int]) -> None
     Args:
         interest: An `Interest`, or any layer called with views.
         modalities: Dimension by modality.
+
+    Raises:
+        TfmmError: It is in a ranker already, whose weights would become another's.
     """
+    if getattr(interest, "in_ranker", False):
+        raise TfmmError(
+            "An interest belongs to one ranker, once. Received: the layer "
+            f"{interest.name!r} again. Make a new one, or give its name and options."
+        )
+    interest.in_ranker = True
     if isinstance(interest, Interest):
         interest.connect(modalities)
     elif type(interest).build is keras.layers.Layer.build:

@@ -35,7 +35,8 @@ class HistorySearchInterest(Interest):
         category: Name of the categorical item feature that `"category"` goes by.
 
     Raises:
-        TfmmError: An unknown way of searching, or no category for `"category"`.
+        TfmmError: An unknown way of searching, no category for `"category"`, or
+            nobody to ask about what is found.
 
     Reference:
         Section 3 of arXiv 2512.07216 (MUSE); SIM, arXiv 2006.05639.
@@ -56,6 +57,11 @@ class HistorySearchInterest(Interest):
                 "The history cannot be searched this way. Received: "
                 f"by={by!r}, category={category!r}. Choose one of {', '.join(BY)}; "
                 "`category` needs the name of a categorical item feature."
+            )
+        if not interests:
+            raise TfmmError(
+                "A search needs interests to ask about what it finds. Received: none. "
+                'Give at least one, for example "simtier".'
             )
         self.interests = [interest_layer(interest) for interest in interests]
         self.k = k

@@ -20,23 +20,31 @@ class SimTierInterest(Interest):
     Args:
         tiers: int. Tiers per modality. Defaults to 20.
         scaling: As of `SimTier`. Defaults to `"log1p"`.
+        form: As of `SimTier`. Defaults to `"paper"`.
 
     Reference:
-        Section 4.2 of arXiv 2407.19467.
+        Section 4.2 of arXiv 2407.19467; alimama-tech/MUSE.
     """
 
     needs_vectors = True
 
-    def __init__(self, tiers: int = 20, scaling: str = "log1p", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        tiers: int = 20,
+        scaling: str = "log1p",
+        form: str = "paper",
+        **kwargs: Any,
+    ) -> None:
         kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
         self.tiers = tiers
         self.scaling = scaling
+        self.form = form
         self.layers_by_modality: dict[str, SimTier] = {}
 
     def connect(self, modalities: Mapping[str, int]) -> None:
         for name in modalities:
-            self.layers_by_modality[name] = SimTier(self.tiers, self.scaling)
+            self.layers_by_modality[name] = SimTier(self.tiers, self.scaling, self.form)
 
     def call(self, views: Views) -> Any:
         parts = []
@@ -50,5 +58,9 @@ class SimTierInterest(Interest):
         return ops.concatenate(parts, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
-        config = {**super().get_config(), "tiers": self.tiers}
-        return {**config, "scaling": self.scaling}
+        return {
+            **super().get_config(),
+            "tiers": self.tiers,
+            "scaling": self.scaling,
+            "form": self.form,
+        }
