@@ -77,7 +77,7 @@ class Impressions(Table):
         labels: Label columns (0 or 1); models train on the first.
         request: Column of the request id. Without it, one user's impressions of one
             moment are one request.
-        position: Column of the place in the list.
+        position: Column of the place in the list, 0 the first.
         base_score: Column of the production model's logged score.
         context: Columns that hold one value a request.
         features: Columns that hold one value a shown item.
