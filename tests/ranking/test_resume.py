@@ -9,6 +9,7 @@ from fitted import Press, interrupt, same
 from tfmm.data.epochs import Epochs
 from tfmm.errors import TfmmError
 from tfmm.ranking import MAKE, RankingModel, ranking_optimizer
+from tfmm.ranking.resumable import Resumable
 
 STEPS, BATCH = 5, 4
 HIDDEN = (4, 4, 4, 4)
@@ -104,3 +105,20 @@ def test_other_trainings_are_refused(vocabularies, tables, data, tmp_path, make_
     other.compile(ranking_optimizer(0.01))
     with pytest.raises(TfmmError, match=r"model\.interests was"):
         fit(other, data, tmp_path)
+
+
+def test_arguments_by_place_count_too(tmp_path):
+    class Line(Resumable):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(1)
+            self.dense.build((None, 1))
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    model = Line()
+    model.compile("sgd", "mse", run_eagerly=True)
+    pairs = tf.data.Dataset.from_tensors(([[1.0]], [[2.0]]))
+    history = model.fit(pairs, None, None, 3, 0, checkpoints=tmp_path)
+    assert history.epoch == [0, 1, 2]

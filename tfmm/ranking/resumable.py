@@ -1,5 +1,6 @@
 """The `fit` of request models: one that can go on after an interruption."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,11 @@ class Resumable(keras.Model):
             return super().fit(x, *args, **kwargs)
         from tfmm.fitting.checkpoints import fit_with_checkpoints
 
+        fit = super().fit
+        named = inspect.signature(fit).bind(x, *args, **kwargs).arguments
+        x = named.pop("x")
         return fit_with_checkpoints(
-            self, super().fit, x, checkpoints, checkpoint_every, **kwargs
+            self, fit, x, checkpoints, checkpoint_every, **named
         )
 
     @property
