@@ -7,7 +7,13 @@ import tensorflow as tf
 
 from tfmm.errors import TfmmError
 from tfmm.layers import Embedding
-from tfmm.ranking import AdamAdagrad, LazyAdam, SparseAdagrad, ranking_optimizer
+from tfmm.ranking import (
+    AdamAdagrad,
+    LazyAdam,
+    RankingModel,
+    SparseAdagrad,
+    ranking_optimizer,
+)
 from tfmm.ranking.rates import is_table
 
 KINDS = [LazyAdam, SparseAdagrad, AdamAdagrad]
@@ -158,3 +164,16 @@ def test_unmarked_variables_with_sparse_gradients_get_lazy_adam():
 def test_bad_input(call, message):
     with pytest.raises(TfmmError, match=message):
         call()
+
+
+def test_parts_of_every_ranker_go_by_the_same_names(vocabularies):
+    rates = {"tower": 0.5, "cross": 0.5, "users": 2.0, "event_types": 2.0, "din": 3.0}
+    for _ in range(2):
+        ranker = RankingModel(vocabularies, cross_layers=1)
+        optimizer = LazyAdam(rates=rates)
+        optimizer.build(ranker.trainable_variables)
+        places = map(id, ranker.trainable_variables)
+        found = dict(zip(places, optimizer._multiples, strict=True))
+        parts = (ranker.tower, 0.5), (ranker.users, 2.0), (ranker.interests[0], 3.0)
+        for layer, rate in parts:
+            assert {found[id(weight)] for weight in layer.weights} == {rate}

@@ -134,16 +134,16 @@ class RankingModel(RankerWarmStart, RequestModel):
             name: FrozenVectors(vectors.rows, dimension)
             for name, dimension in vectors.modalities.items()
         }
-        self.users = Embedding(spec.users, dim)
-        types = len(spec.event_types) + 2
-        self.event_types = SmallEmbedding(types, self.items.dimension)
+        self.users = Embedding(spec.users, dim, name="users")
+        types, width = len(spec.event_types) + 2, self.items.dimension
+        self.event_types = SmallEmbedding(types, width, name="event_types")
         self.request_features = FeatureInputs(spec.of_scope("user", "context"), dim)
         self.candidate_features = FeatureInputs(spec.of_scope("candidate"), dim)
         heads = len(self.labels or ())
-        self.tower = Tower(self.hidden, heads=heads)
-        self.positions = PositionInput(dim) if self.position else None
+        self.tower = Tower(self.hidden, heads=heads, name="tower")
+        self.positions = PositionInput(dim, name="positions") if self.position else None
         crosses = self.cross_layers
-        self.cross = CrossTower(crosses, heads=heads) if crosses else None
+        self.cross = CrossTower(crosses, heads=heads, name="cross") if crosses else None
         self.calibration = Calibration(heads)
         self._tables = RequestTables(
             self.items,

@@ -71,7 +71,7 @@ def _named(name: str, options: Mapping[str, Any]) -> keras.layers.Layer:
     # Imported here: a search asks other interests, by this very function.
     module = import_module(f"tfmm.ranking.interests.{name}")
     try:
-        return getattr(module, _BY_NAME[name])(**options)
+        return getattr(module, _BY_NAME[name])(**{"name": name, **options})
     except TfmmError:
         raise
     except (TypeError, ValueError) as error:
