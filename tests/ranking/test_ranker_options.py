@@ -7,6 +7,7 @@ import pytest
 
 from tfmm.errors import TfmmError
 from tfmm.ranking import RankingModel
+from tfmm.ranking.offset import check_probabilities
 
 
 @pytest.fixture
@@ -103,6 +104,12 @@ def test_an_offset_adds_the_logged_logit(rich, rich_batch, tmp_path):
     np.testing.assert_array_equal(offset(unknown), plain(rich_batch))
     with pytest.raises(TfmmError, match="the ranker reads: base_score"):
         offset({k: v for k, v in rich_batch.items() if k != "base_score"})
+
+
+def test_logged_scores_that_are_no_probabilities_are_refused():
+    for score in ([-2.0, 0.5], [0.0, 37.0]):
+        with pytest.raises(TfmmError, match="An offset needs logged probabilities"):
+            check_probabilities(score)
 
 
 def test_cross_layers(vocabularies, tables, batch, tmp_path):

@@ -78,7 +78,8 @@ class RankingModel(RankerWarmStart, RequestModel):
     Raises:
         TfmmError: A catalog that interests need and lack, a MAKE of another catalog or
             of modalities not in use, a catalog and vocabularies of different item
-            indexes, or labels, positions or base scores that requests do not have.
+            indexes, labels, positions or base scores that requests do not have, or an
+            interest that is in a ranker already.
 
     Reference:
         Section 4 of arXiv 2407.19467.

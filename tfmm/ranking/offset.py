@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import numpy as np
 from keras import ops
+
+from tfmm.errors import TfmmError
 
 SMALLEST = 1e-6
 
@@ -33,3 +36,24 @@ def base_logit(score: Any, mask: Any) -> Any:
     score = ops.where(known, score, 0.5)
     score = ops.clip(score, SMALLEST, 1.0 - SMALLEST)
     return ops.log(score) - ops.log1p(-score)
+
+
+def check_probabilities(score: Any) -> None:
+    """Refuses logged scores that are no probabilities: they would be cut to 0 and 1.
+
+    Args:
+        score: array of logged scores.
+
+    Raises:
+        TfmmError: One of them is below 0 or above 1.
+
+    Example:
+        >>> check_probabilities([0.0, 0.25])
+    """
+    score = np.asarray(score)
+    if (score < 0).any() or (score > 1).any():
+        raise TfmmError(
+            "An offset needs logged probabilities. Received: `base_score` from "
+            f"{score.min():.4g} to {score.max():.4g}. Log the model's probabilities, "
+            "such as the sigmoid of its logits, or train without the offset."
+        )

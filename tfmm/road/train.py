@@ -10,6 +10,7 @@ import numpy as np
 import tfmm
 import tfmm.ranking  # registers what load_model needs
 from tfmm.encoders import VectorEncoder
+from tfmm.ranking.offset import check_probabilities
 from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import read_manifest, write_manifest, writing
 from tfmm.records.vocabularies import Vocabularies
@@ -107,6 +108,9 @@ def train_ranker(
         position=settings.position,
         offset=settings.offset,
     )
+    if settings.offset:
+        batch = next(iter(train_requests(road, settings.batch_size)))
+        check_probabilities(batch[settings.offset])
     path = folder / "ranker.keras"
     _train(road, model, settings, variant, path, checkpoints)
 
