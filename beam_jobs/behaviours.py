@@ -196,7 +196,9 @@ def _values(values: pa.Array, column: Column) -> np.ndarray | list[bytes]:
     if column.type == TEXT:
         return [text.encode() for text in pc.fill_null(values, "").to_pylist()]
     kind = np.int64 if column.type == "int64" else np.float32
-    return pc.fill_null(values, 0).to_numpy(zero_copy_only=False).astype(kind)
+    # A score that was not logged is not a score of 0.
+    missing = np.nan if column.name == "base_score" else 0
+    return pc.fill_null(values, missing).to_numpy(zero_copy_only=False).astype(kind)
 
 
 def _user_columns(users: pa.Table | None, spec: RequestSpec) -> Any:

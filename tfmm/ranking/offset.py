@@ -54,6 +54,7 @@ def check_probabilities(score: Any) -> None:
     if (score < 0).any() or (score > 1).any():
         raise TfmmError(
             "An offset needs logged probabilities. Received: `base_score` from "
-            f"{score.min():.4g} to {score.max():.4g}. Log the model's probabilities, "
-            "such as the sigmoid of its logits, or train without the offset."
+            f"{np.nanmin(score):.4g} to {np.nanmax(score):.4g}. Log the model's "
+            "probabilities, such as the sigmoid of its logits, or train without the "
+            "offset."
         )

@@ -11,6 +11,7 @@ import numpy as np
 from rich.markup import escape
 
 import tfmm
+from tfmm.errors import TfmmError
 from tfmm.evaluation import (
     Columns,
     GainTable,
@@ -107,6 +108,20 @@ def requests_of_the_test(
     return tfmm.data.requests(road.path("timelines", "test"), vocabularies, batch_size)
 
 
+def _production(
+    road: Road, requests: Any, vocabularies: Any, needed: bool
+) -> dict[str, Columns]:
+    """The logged scores as a row; none where some are missing and nobody needs it."""
+    try:
+        return {PRODUCTION: collect_logged(requests, vocabularies.spec.labels[0])}
+    except TfmmError as error:
+        if needed:
+            raise
+        text = f"The production model is no row of the card. {error}"
+        road.console.print(f"      [yellow]{escape(text)}[/]")
+        return {}
+
+
 def gain_of(road: Road, folders: Mapping[str, Path], baseline: str) -> GainTable:
     """The gain card of trained rankers, beside the production model where it is logged.
 
@@ -119,7 +134,7 @@ def gain_of(road: Road, folders: Mapping[str, Path], baseline: str) -> GainTable
     requests = requests_of_the_test(road, vocabularies)
     rows = {name: collect(_load(folder), requests) for name, folder in folders.items()}
     if vocabularies.spec.base_score:
-        rows[PRODUCTION] = collect_logged(requests, vocabularies.spec.labels[0])
+        rows |= _production(road, requests, vocabularies, baseline == PRODUCTION)
     best, bars = _known_scores(road)
     costs = {name: read_cost(folder) for name, folder in folders.items()}
     return gain_table(

@@ -78,7 +78,8 @@ class Impressions(Table):
         request: Column of the request id. Without it, one user's impressions of one
             moment are one request.
         position: Column of the place in the list, 0 the first.
-        base_score: Column of the production model's logged score.
+        base_score: Column of the production model's logged score; where it is empty,
+            an offset starts from logit 0.
         context: Columns that hold one value a request.
         features: Columns that hold one value a shown item.
     """
