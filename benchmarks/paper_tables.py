@@ -54,13 +54,14 @@ class Work:
     results: Path
 
     def cells(self) -> Iterator[Cell]:
-        """Keys of all cells: the towers, then seed by seed, Table 3 first."""
+        """Keys of all cells: the towers, then Table 3 of all seeds, then the figures."""
         for name in TOWERS[self.shop.name]:
             yield {"kind": "tower", "tower": name}
         for seed in self.size.seeds:
             yield {"kind": "make", "seed": seed}
             for variant in VARIANTS:
                 yield self._ranker(variant, seed)
+        for seed in self.size.seeds:
             for epochs in self.size.snapshots[:-1]:
                 yield self._ranker("make", seed, epochs=epochs)
             for tower in TOWERS[self.shop.name]:
