@@ -54,7 +54,7 @@ class Work:
     results: Path
 
     def cells(self) -> Iterator[Cell]:
-        """Keys of all cells: the towers, then Table 3 of all seeds, then the figures."""
+        """Keys of all cells: towers, then Table 3 of all seeds, then the figures."""
         for name in TOWERS[self.shop.name]:
             yield {"kind": "tower", "tower": name}
         for seed in self.size.seeds:

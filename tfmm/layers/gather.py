@@ -73,7 +73,8 @@ def gather_distinct(embed: Any, ids: Any) -> Any:
         float tensor `[*ids.shape, d]`.
 
     Example:
-        >>> rows = gather_distinct(lambda ids: 1.0 * ids[:, None], ops.array([[7, 7]]))
+        >>> embed = lambda ids: ops.cast(ids, "float32")[:, None]
+        >>> rows = gather_distinct(embed, ops.array([[7, 7]]))
         >>> ops.convert_to_numpy(rows).tolist()
         [[[7.0], [7.0]]]
     """
