@@ -24,10 +24,11 @@ def _plain(similarity, mask, tiers, form):
     for *row, i in np.argwhere(mask):
         s, half = similarity[(*row, i)], np.float32(tiers / 2)
         if form == "muse":
-            slot = np.ceil(s * half) + half
+            slot, least, most = np.ceil(s * half) + half, 1, tiers
         else:
             slot = np.ceil((s + np.float32(1)) * half) - 1
-        counts[(*row, int(np.clip(slot, 0, size - 1)))] += 1
+            least, most = 0, tiers - 1
+        counts[(*row, int(np.clip(slot, least, most)))] += 1
     return counts
 
 
@@ -50,14 +51,17 @@ def test_tiers_by_hand(similarity, tier):
 @pytest.mark.parametrize(
     ("similarity", "slot"),
     [
-        (-1.0, 0),  # ceil(-10) + 10
+        (-1.0, 1),  # ceil(-10) + 10 = 0; with another last bit 1
         (-0.95, 1),  # ceil(-9.5) + 10
         (0.0, 10),
         (0.05, 11),
         (0.95, 20),  # ceil(9.5) + 10
         (1.0, 20),
-        (1.0 + 1e-6, 21),  # ceil(10.00001) + 10
-        (-1.2, 0),  # -2, clipped
+        (
+            1.0 + 1e-6,
+            20,
+        ),  # ceil(10.00001) + 10 = 21, and 20 with the last bit otherwise
+        (-1.2, 1),  # -2, clipped
     ],
 )
 def test_slots_by_hand(similarity, slot):
@@ -162,7 +166,7 @@ def test_muse_has_two_more_slots_and_weights_from_0_to_1():
     assert found.shape == (1, 22) and found.dtype == "float32"
     assert (weights >= 0).all() and (weights < 1).all() and len(set(weights)) > 1
     expected = np.zeros(22)
-    expected[[0, 20]] = np.log(2) * weights[0], np.log(3) * weights[20]
+    expected[[1, 20]] = np.log(2) * weights[1], np.log(3) * weights[20]
     np.testing.assert_allclose(ops.convert_to_numpy(found)[0], expected, rtol=1e-6)
     again = SimTier.from_config(layer.get_config())
     assert (again.form, again.slots) == ("muse", 22)

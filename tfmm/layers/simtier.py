@@ -37,10 +37,12 @@ def tier_of(similarity: Any, tiers: int) -> Any:
 
 
 def slot_of(similarity: Any, tiers: int) -> Any:
-    """MUSE's slot of each similarity: `clip(ceil(s N / 2) + N / 2, 0, N + 1)`.
+    """MUSE's slot of each similarity: `clip(ceil(s N / 2) + N / 2, 1, N)`.
 
-    The N equal tiers are slots 1 to N. Slot 0 holds s = -1 alone and slot N + 1 what
-    rounding put above 1.
+    The N equal tiers are slots 1 to N. MUSE's code has slot 0 for s = -1 alone and slot
+    N + 1 for what rounding put above 1; here both stay empty. The cosine of an item
+    with itself is 1 up to its last bit, which differs by device and by graph: a score
+    that depends on it would not be the same when served.
 
     Args:
         similarity: float tensor of any shape.
@@ -51,12 +53,12 @@ def slot_of(similarity: Any, tiers: int) -> Any:
 
     Example:
         >>> ops.convert_to_numpy(slot_of([-1.0, 0.0, 1.0, 1.001], 20)).tolist()
-        [0, 10, 20, 21]
+        [1, 10, 20, 20]
     """
     similarity = ops.convert_to_tensor(similarity)
     # Not s / 0.1: XLA divides by a constant with another rounding.
     slot = ops.ceil(similarity * (tiers / 2)) + tiers / 2
-    return ops.cast(ops.clip(slot, 0, tiers + 1), "int32")
+    return ops.cast(ops.clip(slot, 1, tiers), "int32")
 
 
 def sim_tier(similarity: Any, mask: Any, tiers: int = 20, form: str = "paper") -> Any:
