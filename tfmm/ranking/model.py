@@ -7,8 +7,6 @@ import keras
 from keras import ops
 
 from tfmm.layers.embedding import Embedding
-from tfmm.layers.frozen_vectors import FrozenVectors
-from tfmm.layers.small_embedding import SmallEmbedding
 from tfmm.ranking.calibration import Calibration
 from tfmm.ranking.cross import CrossTower
 from tfmm.ranking.explanation import explain
@@ -17,16 +15,16 @@ from tfmm.ranking.heads import split_heads
 from tfmm.ranking.inputs import candidate_inputs, interest_inputs, request_inputs
 from tfmm.ranking.interests import interest_layer
 from tfmm.ranking.interests.base import connect
-from tfmm.ranking.item_tables import ItemTables
 from tfmm.ranking.offset import base_logit
 from tfmm.ranking.position import PositionInput
 from tfmm.ranking.ranker_checks import check_interest, check_options, check_request
 from tfmm.ranking.request_model import Batch, RequestModel
 from tfmm.ranking.request_rows import RequestRows
+from tfmm.ranking.request_tables import RequestTables
 from tfmm.ranking.shapes import RankerShapes, example_batch, ranker_shapes
 from tfmm.ranking.tower import Tower
-from tfmm.ranking.vector_tables import fill_vectors, with_vectors
-from tfmm.ranking.views import RequestTables, Views
+from tfmm.ranking.vector_tables import with_vectors
+from tfmm.ranking.views import Views
 from tfmm.ranking.warm_start import RankerWarmStart
 from tfmm.records.spec import RequestSpec
 
@@ -119,25 +117,16 @@ class RankingModel(RankerWarmStart, RequestModel):
             connect(interest, shapes.vectors.modalities)
         self._make_layers()
         if not isinstance(vocabularies, RankerShapes):
-            items = vocabularies.items
-            self.items.assign(items.embedding_row, items.codes, items.numbers)
-            fill_vectors(self.vectors, catalog)
+            self._tables.fill(vocabularies, catalog)
         self(example_batch(self.spec), training=True)  # builds every layer
 
     def _make_layers(self) -> None:
-        spec, vectors, dim = self.spec, self.shapes.vectors, self.embedding_dim
-        features = spec.of_scope("item")
-        categorical = [f for f in features if f.kind == "categorical"]
-        sizes = tuple(f.size for f in categorical)
-        numbers = len(features) - len(sizes)
-        self.items = ItemTables(vectors.rows, spec.items, sizes, numbers, dim)
-        self.vectors = {
-            name: FrozenVectors(vectors.rows, dimension)
-            for name, dimension in vectors.modalities.items()
-        }
+        spec, dim = self.spec, self.embedding_dim
+        self._tables = RequestTables.of(self.shapes, dim)
+        self.items = self._tables.items
+        self.vectors = self._tables.vectors
         self.users = Embedding(spec.users, dim, name="users")
-        types, width = len(spec.event_types) + 2, self.items.dimension
-        self.event_types = SmallEmbedding(types, width, name="event_types")
+        self.event_types = self._tables.event_types
         self.request_features = FeatureInputs(spec.of_scope("user", "context"), dim)
         self.candidate_features = FeatureInputs(spec.of_scope("candidate"), dim)
         heads = len(self.labels or ())
@@ -146,12 +135,6 @@ class RankingModel(RankerWarmStart, RequestModel):
         crosses = self.cross_layers
         self.cross = CrossTower(crosses, heads=heads, name="cross") if crosses else None
         self.calibration = Calibration(heads)
-        self._tables = RequestTables(
-            self.items,
-            self.event_types,
-            self.vectors,
-            tuple(f.name for f in categorical),
-        )
 
     @property
     def spec(self) -> RequestSpec:

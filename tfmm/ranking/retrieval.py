@@ -9,13 +9,10 @@ from keras import ops
 
 from tfmm.errors import TfmmError
 from tfmm.layers.embedding import Embedding
-from tfmm.layers.frozen_vectors import FrozenVectors
 from tfmm.layers.gather import gather_rows
 from tfmm.layers.masks import valid_mask
-from tfmm.layers.small_embedding import SmallEmbedding
 from tfmm.ranking.exact_top_k import top_k
 from tfmm.ranking.features import FeatureInputs
-from tfmm.ranking.item_tables import ItemTables
 from tfmm.ranking.request_model import (
     Batch,
     RequestModel,
@@ -23,11 +20,11 @@ from tfmm.ranking.request_model import (
     mean_of_replicas,
 )
 from tfmm.ranking.request_rows import RequestRows
+from tfmm.ranking.request_tables import RequestTables
 from tfmm.ranking.retrieval_loss import retrieval_losses, retrieval_task
 from tfmm.ranking.shapes import RankerShapes, example_batch, ranker_shapes
 from tfmm.ranking.two_towers import VectorTower, item_inputs, user_inputs
-from tfmm.ranking.vector_tables import fill_vectors
-from tfmm.ranking.views import RequestTables, Views
+from tfmm.ranking.views import Views
 from tfmm.records.index import FIRST_ROW
 from tfmm.records.spec import RequestSpec
 
@@ -93,37 +90,29 @@ class RetrievalModel(RequestModel):
         self.temperature = temperature
         self._make_layers()
         if not isinstance(vocabularies, RankerShapes):
-            items = vocabularies.items
-            self.items.assign(items.embedding_row, items.codes, items.numbers)
-            fill_vectors(self.vectors, catalog)
-            self.probability.assign(_probability(items.train_count, self.items.rows))
+            self._tables.fill(vocabularies, catalog)
+            counts = vocabularies.items.train_count
+            self.probability.assign(_probability(counts, self.items.rows))
         self(example_batch(self.spec))
         self.items_of(np.ones(1, np.int32))
 
     def _make_layers(self) -> None:
-        spec, vectors, dim = self.spec, self.shapes.vectors, self.embedding_dim
-        features = spec.of_scope("item")
-        sizes = tuple(f.size for f in features if f.kind == "categorical")
-        numbers = len(features) - len(sizes)
-        self.items = ItemTables(vectors.rows, spec.items, sizes, numbers, dim)
-        self.vectors = {
-            name: FrozenVectors(vectors.rows, length)
-            for name, length in vectors.modalities.items()
-        }
+        spec, dim = self.spec, self.embedding_dim
+        self._tables = RequestTables.of(self.shapes, dim)
+        self.items = self._tables.items
+        self.vectors = self._tables.vectors
         self.users = Embedding(spec.users, dim)
-        types = len(spec.event_types) + 2
-        self.event_types = SmallEmbedding(types, self.items.dimension)
+        self.event_types = self._tables.event_types
         self.request_features = FeatureInputs(spec.of_scope("user", "context"), dim)
         self.user_tower = VectorTower(self.hidden, self.dimension)
         self.item_tower = VectorTower(self.hidden, self.dimension)
         self.probability = self.add_weight(
-            shape=(vectors.rows,),
-            initializer=keras.initializers.Constant(1 / vectors.rows),
+            shape=(self.items.rows,),
+            initializer=keras.initializers.Constant(1 / self.items.rows),
             trainable=False,
             autocast=False,
             name="probability",
         )
-        self._tables = RequestTables(self.items, self.event_types, self.vectors)
 
     @property
     def spec(self) -> RequestSpec:

@@ -13,7 +13,8 @@ from tfmm.layers.masks import masked_mean
 from tfmm.ranking.features import FeatureInputs, standardise
 from tfmm.ranking.inputs import request_inputs
 from tfmm.ranking.request_model import Batch
-from tfmm.ranking.views import RequestTables, Views
+from tfmm.ranking.request_tables import RequestTables
+from tfmm.ranking.views import Views
 from tfmm.records.spec import RequestSpec
 
 

@@ -1,36 +1,15 @@
 """What interests see of a request batch."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from keras import ops
 
 from tfmm.errors import TfmmError
-from tfmm.layers.embedding import Embedding
-from tfmm.layers.frozen_vectors import FrozenVectors
 from tfmm.layers.gather import gather_distinct
-from tfmm.ranking.item_tables import ItemTables
 from tfmm.ranking.modality_view import ModalityView
 from tfmm.ranking.request_rows import RequestRows
-
-
-@dataclass(frozen=True)
-class RequestTables:
-    """The tables of a ranker that views read.
-
-    Args:
-        items: Item embeddings and features.
-        event_types: Embeddings of event types, of an item embedding's length.
-        vectors: Frozen vectors by modality.
-        item_features: Names of the categorical item features, in the tables' order.
-    """
-
-    items: ItemTables
-    event_types: Embedding
-    vectors: Mapping[str, FrozenVectors]
-    item_features: tuple[str, ...] = ()
+from tfmm.ranking.request_tables import RequestTables
 
 
 class Views:
