@@ -6,7 +6,14 @@ import numpy as np
 
 from benchmarks import paper_numbers as paper
 from benchmarks.paper_charts import xy_chart
-from benchmarks.paper_figures import Found, Spread, in_order, of, of_group
+from benchmarks.paper_figures import (
+    Found,
+    Spread,
+    in_order,
+    of,
+    of_group,
+    of_shared_seeds,
+)
 from benchmarks.paper_sections import NONE, Section, by_epoch, text
 from benchmarks.paper_towers import TOWERS, TRUTH
 
@@ -14,9 +21,10 @@ from benchmarks.paper_towers import TOWERS, TRUTH
 def figure_6a(found: Found, data: str) -> Section:
     """Acc@1 of the tower against the gain of SimTier on its vectors."""
     rows, points = [], []
-    for name in TOWERS[data]:
+    rankers = {name: found.rankers("simtier", name) for name in TOWERS[data]}
+    for name, cells in of_shared_seeds(rankers).items():
         tower = found.where(kind="tower", tower=name).get(0)
-        gain = found.gain(found.rankers("simtier", name), of("test", "gauc"))
+        gain = found.gain(cells, of("test", "gauc"))
         if tower is None or gain is None:
             continue
         accuracy = [f"{tower[key]:.4f}" for key in ("acc1", "acc5")]
@@ -92,8 +100,9 @@ def figure_6c(found: Found, epochs: Sequence[int]) -> Section:
     """Epochs of MAKE before the ranker's one."""
     rows, points = [], []
     ladder: dict[int, Spread] = {}
-    for count in epochs:
-        gain = found.gain(found.rankers("make", epochs=count), of("test", "gauc"))
+    rankers = {count: found.rankers("make", epochs=count) for count in epochs}
+    for count, cells in of_shared_seeds(rankers).items():
+        gain = found.gain(cells, of("test", "gauc"))
         if gain is None:
             continue
         theirs = paper.MAKE_EPOCHS.get(count)

@@ -94,6 +94,23 @@ class Found:
         return Spread(tuple(gains)) if gains else None
 
 
+def of_shared_seeds(series: dict[Any, dict[int, Cell]]) -> dict[Any, dict[int, Cell]]:
+    """Points of a curve, each of the seeds that all points have.
+
+    While a run is under way some points have more seeds than others; means over
+    different seeds would make a curve that no seed has.
+
+    Args:
+        series: Cells of every point by seed; a point without any is left out.
+    """
+    series = {point: cells for point, cells in series.items() if cells}
+    seeds = set.intersection(*map(set, series.values())) if series else set()
+    return {
+        point: {seed: cells[seed] for seed in sorted(seeds)}
+        for point, cells in series.items()
+    }
+
+
 def spread(cells: dict[int, Cell], part: str, metric: str) -> Spread | None:
     """A metric of rankers by seed."""
     values = [c[part][metric] for c in cells.values() if metric in c.get(part, {})]

@@ -9,7 +9,7 @@ from benchmarks import paper_tables
 from benchmarks.paper_charts import xy_chart
 from benchmarks.paper_data import Shop
 from benchmarks.paper_figure_6 import figure_6a, figure_6b, figure_6c
-from benchmarks.paper_figures import Found, in_order
+from benchmarks.paper_figures import Found, in_order, of_shared_seeds
 from benchmarks.paper_report import write_report
 from benchmarks.paper_sections import figure_3, table_3
 from benchmarks.paper_tables import Work, shop_of, size_of
@@ -188,3 +188,8 @@ def test_a_cell_depends_on_what_it_uses_alone():
     assert other.settings(make) != size.settings(make)
     assert replace(size, rate=0.5).settings(make) == size.settings(make)
     assert replace(size, rate=0.5).settings(plain) != size.settings(plain)
+
+
+def test_points_of_a_curve_share_their_seeds():
+    series = {"a": {0: {"x": 1}, 1: {"x": 2}}, "b": {1: {"x": 3}}, "c": {}}
+    assert of_shared_seeds(series) == {"a": {1: {"x": 2}}, "b": {1: {"x": 3}}}
