@@ -1,7 +1,6 @@
 """Turns impressions and events into timelines with requests as cut positions."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -9,15 +8,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_jobs import common, log_shards, split_check
+from beam_jobs import command, files, log_shards, split_check
+from beam_jobs.counters import count, table_counts
+from beam_jobs.job import DEFAULT, Control, Job
 from beam_jobs.kernels import histories, timelines
-from tfmm.identity import read_secret, require_key
+from beam_jobs.work import Unit, Work, file_name, shard_key
+from tfmm.identity import key_check, read_secret, require_key
 from tfmm.records.example import Value, encode
 from tfmm.records.index import ItemIndex
-from tfmm.records.manifest import read_manifest, write_manifest, writing
+from tfmm.records.manifest import read_manifest
 from tfmm.records.spec import RequestSpec
 from tfmm.records.split import SPLITS
-from tfmm.records.tfrecord import write_records
+from tfmm.records.tfrecord import framed
 from tfmm.records.timeline import KIND, TEXT, Column, columns
 from tfmm.records.vocabularies import Vocabularies
 from tfmm.schema import Schema
@@ -29,6 +31,7 @@ def run(
     vocabularies: str,
     output: str,
     key_file: str | None = None,
+    control: Control = DEFAULT,
     pipeline_args: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Writes `train`, `validation` and `test` timelines; returns their manifest.
@@ -39,6 +42,7 @@ def run(
         vocabularies: Folder of the vocabularies, for the request's spec.
         output: Folder of the timelines.
         key_file: File of the user hash key; the variable `TFMM_USER_KEY` otherwise.
+        control: How the job runs.
         pipeline_args: Flags for Beam.
 
     Raises:
@@ -46,40 +50,51 @@ def run(
             another key, or if training or the test has no request.
     """
     shop = Schema.from_yaml(schema)
-    items = ItemIndex.open(index)
-    spec = Vocabularies.open(vocabularies, items).spec
+    items = ItemIndex.open(files.fetched(index))
+    known = files.fetched(vocabularies)
+    spec = Vocabularies.open(known, items).spec
     secret = read_secret(key_file)
-    key = read_manifest(vocabularies).get("key_check")
-    require_key(key, secret, f"`{vocabularies}`")
-    with writing(output) as tmp:
-        for part in SPLITS:
-            (tmp / part).mkdir()
-        pipeline = beam.Pipeline(options=common.options(pipeline_args))
-        logs, letters = pipeline | log_shards.ReadLogs(shop, index, secret)
-        _ = logs | "Timelines" >> beam.ParDo(_WriteShard(shop, spec, str(tmp)))
-        _ = letters | common.WriteDeadLetters(tmp)
-        found = common.finished(pipeline)
+    require_key(read_manifest(known).get("key_check"), secret, f"`{vocabularies}`")
+    job = Job(
+        "behaviours",
+        output,
+        schema=shop,
+        tables=log_shards.tables_of(shop),
+        folders=(index, vocabularies),
+        arguments={"key": key_check(secret)},
+        control=control,
+        pipeline_args=pipeline_args,
+        row_bytes=log_shards.ROW_BYTES,
+    )
+    if job.said():
+        return {}
+    with job.running() as running:
+        work = running.work
+        logs = running.pipeline | log_shards.ReadLogs(shop, index, secret, work)
+        _ = logs | "Timelines" >> beam.ParDo(_WriteShard(shop, spec, work))
+        found = running.finish()
         parts = {part: _part_counts(found, part) for part in SPLITS}
         split_check.require_requests(parts, shop)
-        for part in SPLITS:
-            write_manifest(
-                tmp / part,
-                kind=KIND,
-                counts=parts[part],
-                index=items.stamp(),
-                spec=spec.to_dict(),
-            )
-        write_manifest(
-            tmp,
-            kind="timeline_sets",
-            counts=common.table_counts(found, "impressions"),
-            events=common.table_counts(found, "events"),
-            users=common.table_counts(found, "users"),
-            histories=common.table_counts(found, "histories"),
-            parts=parts,
-            index=items.stamp(),
-        )
-    return read_manifest(output)
+        stamp = items.stamp()
+        sets = {
+            part: {
+                "kind": KIND,
+                "counts": parts[part],
+                "index": stamp,
+                "spec": spec.to_dict(),
+            }
+            for part in SPLITS
+        }
+        whole = {
+            "kind": "timeline_sets",
+            "counts": table_counts(found, "impressions"),
+            "events": table_counts(found, "events"),
+            "users": table_counts(found, "users"),
+            "histories": table_counts(found, "histories"),
+            "parts": parts,
+            "index": stamp,
+        }
+        return running.commit({**sets, "": whole})
 
 
 def _part_counts(found: dict[str, int], part: str) -> dict[str, int]:
@@ -89,31 +104,37 @@ def _part_counts(found: dict[str, int], part: str) -> dict[str, int]:
 
 
 class _WriteShard(beam.DoFn):
-    def __init__(self, schema: Schema, spec: RequestSpec, folder: str) -> None:
-        self._schema, self._spec, self._folder = schema, spec, folder
+    def __init__(self, schema: Schema, spec: RequestSpec, work: Work) -> None:
+        self._schema, self._spec, self._work = schema, spec, work
 
     def process(self, group: tuple[int, Iterable[tuple[str, bytes]]]) -> Iterator[None]:
         number, chunks = group
+        with self._work.unit(shard_key(number)) as unit:
+            self._write(unit, number, chunks)
+        yield None
+
+    def _write(
+        self, unit: Unit, number: int, chunks: Iterable[tuple[str, bytes]]
+    ) -> None:
         shard, _ = log_shards.load(chunks, self._schema, self._spec.event_types)
-        common.count("impressions:dropped:request_too_long", shard.requests.cut)
-        common.count("events:dropped:repeated", shard.events.repeated)
+        count("impressions:dropped:request_too_long", shard.requests.cut)
+        count("events:dropped:repeated", shard.events.repeated)
         lag = int(self._schema.history.lag_seconds * 1_000_000)
         spans = histories.cuts(shard.requests, shard.events, lag)
         starts, unused = histories.newest(
             shard.requests, shard.events, spans, self._spec.max_history
         )
-        common.count("histories:read", len(shard.events.user))
+        count("histories:read", len(shard.events.user))
         for reason, amount in unused.items():
-            common.count(f"histories:dropped:{reason}", amount)
+            count(f"histories:dropped:{reason}", amount)
         for code, part in timelines.part_names():
             chosen = np.flatnonzero(shard.requests.part == code)
             records = list(
                 _records(shard, chosen, (starts, spans[1]), self._spec, part)
             )
-            name = f"timelines-{number:05d}-of-{common.SHARDS:05d}.tfrecord"
-            write_records(Path(self._folder) / part / name, records)
-            common.count(f"{part}:timelines", len(records))
-        yield None
+            name = file_name("timelines", number, self._work.shards)
+            unit.write(f"{part}/{name}", map(framed, records))
+            count(f"{part}:timelines", len(records))
 
 
 def _records(
@@ -154,9 +175,9 @@ def _records(
                 )
             elif column.name not in record and column.per == "user":
                 record[column.name] = people(column, user)
-        common.count(f"{part}:requests", len(own))
-        common.count(f"{part}:impressions", len(places))
-        common.count(
+        count(f"{part}:requests", len(own))
+        count(f"{part}:impressions", len(places))
+        count(
             f"{part}:positives",
             int(np.asarray(record[f"label_{spec.labels[0]}"]).sum()),
         )
@@ -233,7 +254,7 @@ def _user_columns(users: pa.Table | None, spec: RequestSpec) -> Any:
 
 
 def _arguments() -> Any:
-    arguments = common.parser(__doc__)
+    arguments = command.parser(__doc__)
     arguments.add_argument("--schema", required=True, help="the schema file")
     arguments.add_argument("--index", required=True, help="folder of the item index")
     arguments.add_argument("--vocabularies", required=True, help="their folder")
@@ -242,5 +263,16 @@ def _arguments() -> Any:
     return arguments
 
 
+def _said(manifest: dict[str, Any]) -> str:
+    parts = [
+        f"{part} {counts['requests']:,} requests"
+        for part, counts in manifest["parts"].items()
+    ]
+    return (
+        f"behaviours: {command.counted(manifest['counts'], 'impressions')}; "
+        f"{', '.join(parts)}. Next: tfmm.data.requests, or the stage `rank` of a recipe"
+    )
+
+
 if __name__ == "__main__":
-    common.main(_arguments(), run)
+    command.main(_arguments(), run, _said)

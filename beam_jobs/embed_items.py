@@ -1,7 +1,6 @@
 """Turns item records into a catalog of vectors, with the trained encoders."""
 
 import json
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -12,13 +11,14 @@ import apache_beam as beam
 import numpy as np
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
-from beam_jobs import common
-from beam_jobs.kernels.vector_blocks import Block, assemble, write_block
+from beam_jobs import command, files
+from beam_jobs.counters import count, table_counts
+from beam_jobs.job import DEFAULT, Control, Job
+from beam_jobs.kernels.vector_blocks import Block, assemble
+from beam_jobs.vector_files import blocks_of, write_block
 from tfmm.catalog import Catalog, VectorTable, quantise
 from tfmm.errors import TfmmError
 from tfmm.records.index import ItemIndex
-from tfmm.records.manifest import read_manifest
-from tfmm.records.tfrecord import read_records
 
 SIGNATURE = "encode_item"
 FACTS = "assets.extra/encoder.json"
@@ -26,6 +26,7 @@ FACTS = "assets.extra/encoder.json"
 _FIELDS = {"image_bytes": "image", "title": "title"}
 # A batch of Beam's is this many calls of the encoder; two run at a time.
 _CALLS, _CALLS_AT_A_TIME = 8, 2
+_BASE_BYTES = 1_500 * 2**20
 _ABSENT, _UNREADABLE = "absent", "unreadable"
 
 Facts = Mapping[str, Mapping[str, Any]]
@@ -37,6 +38,7 @@ def run(
     index: str,
     output: str,
     batch_size: int = 256,
+    control: Control = DEFAULT,
     pipeline_args: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Writes a catalog; returns its manifest.
@@ -49,8 +51,9 @@ def run(
         items: Folder of the item records.
         encoder: Folder of a SavedModel that `save_item_encoder` wrote.
         index: Folder of the item index.
-        output: Folder of the catalog; workers must reach the folder it stands in.
+        output: Folder of the catalog; workers must reach it.
         batch_size: Items per call of the encoder.
+        control: How the job runs.
         pipeline_args: Flags for Beam.
 
     Raises:
@@ -61,38 +64,46 @@ def run(
         raise TfmmError(
             f"`batch_size` must be positive. Received: {batch_size}. Try 256."
         )
-    rows = ItemIndex.open(index)
-    rows.check(read_manifest(items, kind="items")["index"], f"`{items}`")
+    rows = ItemIndex.open(files.fetched(index))
+    made = files.manifest(items, kind="items")
+    rows.check(made["index"], f"`{items}`")
     facts = _encoder_facts(encoder)
-    place = Path(output).absolute()
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f"{place.name}.blocks-", dir=place.parent
-    ) as blocks:
-        pipeline = beam.Pipeline(options=common.options(pipeline_args))
-        shards = [str(path) for path in sorted(Path(items).glob("*.tfrecord"))]
+    job = Job(
+        "embed_items",
+        output,
+        folders=(items, index),
+        arguments={"encoder": facts},
+        control=control,
+        pipeline_args=pipeline_args,
+        base_bytes=_BASE_BYTES,
+    )
+    if job.said():
+        return {}
+    with job.running() as running:
+        shards = sorted(x for x in made["files"] if x.endswith(".tfrecord"))
         _ = (
-            pipeline
-            | "Shards" >> beam.Create(shards)
+            running.pipeline
+            | "Shards" >> beam.Create([files.join(items, name) for name in shards])
             | "Spread" >> beam.Reshuffle()
             | "Batches" >> beam.FlatMap(_batches, _CALLS * batch_size)
             | "Encode"
             >> RunInference(EncodeItems(encoder, facts, batch_size).with_no_batching())
-            | "Write" >> beam.Map(write_block, blocks)
+            | "Write" >> beam.Map(write_block, running.work)
         )
-        found = common.finished(pipeline)
-        counts = common.table_counts(found, "items")
+        found = running.finish()
+        counts = table_counts(found, "items")
         widths = {name: fact["dimension"] for name, fact in facts.items()}
-        tables = assemble(blocks, widths, rows.rows, counts["read"])
-    counts["modalities"] = {name: common.table_counts(found, name) for name in facts}
-    if not counts["written"]:
-        raise TfmmError(
-            "No item has a picture or title that the encoder can read. Received: "
-            f"{counts}. Check the item records."
-        )
-    sources = {name: fact["id"] for name, fact in facts.items()}
-    Catalog(rows, tables, sources, counts).save(output)
-    return read_manifest(output)
+        tables = assemble(blocks_of(running.work), widths, rows.rows, counts["read"])
+        counts["modalities"] = {name: table_counts(found, name) for name in facts}
+        if not counts["written"]:
+            raise TfmmError(
+                "No item has a picture or title that the encoder can read. Received: "
+                f"{counts}. Check the item records."
+            )
+        sources = {name: fact["id"] for name, fact in facts.items()}
+        with running.saving() as folder:
+            Catalog(rows, tables, sources, counts).save(folder)
+        return running.manifest()
 
 
 class EncodeItems(ModelHandler[Sequence[bytes], Block, Any]):
@@ -196,13 +207,13 @@ def _count(
     """Counts items without a vector; those without any of its media apart."""
     for name, table in tables.items():
         media = np.any([given[part] for part in facts[name]["inputs"]], axis=0)
-        common.count(f"{name}:read", len(media))
-        common.count(f"{name}:dropped:{_ABSENT}", int((~media).sum()))
+        count(f"{name}:read", len(media))
+        count(f"{name}:dropped:{_ABSENT}", int((~media).sum()))
         unreadable = media & ~table.present
-        common.count(f"{name}:dropped:{_UNREADABLE}", int(unreadable.sum()))
+        count(f"{name}:dropped:{_UNREADABLE}", int(unreadable.sum()))
     anything = np.any([table.present for table in tables.values()], axis=0)
-    common.count("items:read", len(anything))
-    common.count("items:dropped:no_media", int((~anything).sum()))
+    count("items:read", len(anything))
+    count("items:dropped:no_media", int((~anything).sum()))
 
 
 def _encoder_facts(folder: str) -> dict[str, dict[str, Any]]:
@@ -217,13 +228,13 @@ def _encoder_facts(folder: str) -> dict[str, dict[str, Any]]:
 
 def _batches(path: str, batch_size: int) -> Iterator[list[bytes]]:
     """The records of a shard, in its order, a batch at a time."""
-    records = iter(read_records(path))
+    records = files.records(path)
     while batch := list(islice(records, batch_size)):
         yield batch
 
 
 def _arguments() -> Any:
-    arguments = common.parser(__doc__)
+    arguments = command.parser(__doc__)
     arguments.add_argument("--items", required=True, help="folder of the item records")
     arguments.add_argument(
         "--encoder", required=True, help="folder of the encoders' SavedModel"
@@ -236,5 +247,12 @@ def _arguments() -> Any:
     return arguments
 
 
+def _said(manifest: dict[str, Any]) -> str:
+    return (
+        f"embed_items: {command.counted(manifest['counts'], 'items')}. Next: "
+        "tfmm.Catalog.open"
+    )
+
+
 if __name__ == "__main__":
-    common.main(_arguments(), run)
+    command.main(_arguments(), run, _said)

@@ -8,12 +8,11 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from beam_jobs import common
+from beam_jobs import files
+from beam_jobs.chunks import joined, to_bytes, to_table
 from tfmm.records.example import decode
 from tfmm.records.groups import item_groups
 from tfmm.records.index import FIRST_ROW, ItemIndex
-from tfmm.records.manifest import read_manifest
-from tfmm.records.tfrecord import read_records
 
 _READ = pa.schema(
     {
@@ -34,7 +33,7 @@ class ItemFacts:
     """
 
     def __init__(self, data: bytes) -> None:
-        table = common.to_table(data)
+        table = to_table(data)
         self.rows = table["row"].to_numpy()
         self._group = table["group"].to_numpy()
         self._media = {
@@ -72,10 +71,10 @@ class ReadItemFacts(beam.PTransform):
 
     def __init__(self, folder: str | Path, index: ItemIndex) -> None:
         super().__init__()
-        manifest = read_manifest(folder, "items")
+        manifest = files.manifest(str(folder), "items")
         index.check(manifest["index"], f"`{folder}`")
         names = sorted(x for x in manifest["files"] if x.endswith(".tfrecord"))
-        self._files = [str(Path(folder) / name) for name in names]
+        self._files = [files.join(str(folder), name) for name in names]
 
     def expand(self, begin: beam.pvalue.PBegin) -> Any:
         """Reads the files in parallel, groups in one place."""
@@ -91,11 +90,11 @@ class ReadItemFacts(beam.PTransform):
 
 def _read_facts(file: str) -> tuple[int, bytes]:
     facts = pa.Table.from_pylist(list(_facts(file)), _READ)
-    return 0, common.to_bytes(facts)
+    return 0, to_bytes(facts)
 
 
 def _facts(file: str) -> Iterator[dict[str, Any]]:
-    for record in read_records(file):
+    for record in files.records(file):
         item = decode(record)
         yield {
             "row": item["row"][0],
@@ -111,7 +110,7 @@ def _first(item: dict[str, list], name: str) -> bytes:
 
 
 def _grouped(group: tuple[int, Iterable[bytes]]) -> bytes:
-    table = common.joined(group[1])
+    table = joined(group[1])
     assert table is not None
     table = table.sort_by("row")
     rows = table["row"].to_numpy()
@@ -121,4 +120,4 @@ def _grouped(group: tuple[int, Iterable[bytes]]) -> bytes:
     assert not len(rows) or rows[0] >= FIRST_ROW
     facts = table.select(["row", "image", "text"])
     facts = facts.append_column("group", pa.array(groups.astype(np.int64)))
-    return common.to_bytes(facts)
+    return to_bytes(facts)

@@ -1,19 +1,21 @@
 """Writes the item index: every item of the catalogue, then those only logs know."""
 
-import tempfile
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_jobs import common
+from beam_jobs import command, files
+from beam_jobs.chunks import joined, to_bytes, to_table
+from beam_jobs.counters import table_counts
+from beam_jobs.job import DEFAULT, Control, Job
+from beam_jobs.read_table import ReadTable
+from beam_jobs.work import PACKS, Work
 from tfmm import tables
 from tfmm.errors import TfmmError
-from tfmm.records.index import ItemIndex
-from tfmm.records.manifest import read_manifest
+from tfmm.records.index import FIRST_ROW, ItemIndex
 from tfmm.schema import Schema
 
 ROLES = {
@@ -23,12 +25,14 @@ ROLES = {
     "searches": ("bought", "clicked"),
 }
 _CATALOGUE, _LOG = "items", "log"
+_ROW_BYTES = 40
 
 
 def run(
     schema: str,
     output: str,
     previous: str | None = None,
+    control: Control = DEFAULT,
     pipeline_args: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Builds or extends the index; returns its manifest.
@@ -37,36 +41,44 @@ def run(
 
     Args:
         schema: Path of the schema file.
-        output: Folder of the index; workers must reach the folder it stands in.
+        output: Folder of the index; workers must reach it.
         previous: An index to extend: its ids keep their rows for ever.
+        control: How the job runs.
         pipeline_args: Flags for Beam.
     """
     shop = Schema.from_yaml(schema)
-    grown = ItemIndex.open(previous) if previous else None
-    place = Path(output).absolute()
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f"{place.name}.ids-", dir=place.parent
-    ) as folder:
-        found = _collect(shop, folder, pipeline_args)
-        ids = {kind: _ids(Path(folder) / kind) for kind in (_CATALOGUE, _LOG)}
-    index, counts = _index(ids[_CATALOGUE], ids[_LOG], grown, _id_type(shop))
-    rows = {name: common.table_counts(found, name) for name in _tables(shop)}
-    index.save(output, counts, **rows)
-    return read_manifest(output)
+    grown = ItemIndex.open(files.fetched(previous)) if previous else None
+    job = Job(
+        "item_index",
+        output,
+        schema=shop,
+        tables=_tables(shop),
+        folders=[previous] if previous else [],
+        control=control,
+        pipeline_args=pipeline_args,
+        row_bytes=_ROW_BYTES,
+    )
+    if job.said():
+        return {}
+    with job.running() as running:
+        _build(running.pipeline, shop, running.work)
+        found = running.finish()
+        rows = {name: table_counts(found, name) for name in _tables(shop)}
+        ids = {kind: _ids(running.work, kind) for kind in (_CATALOGUE, _LOG)}
+        made, counts = _index(ids[_CATALOGUE], ids[_LOG], grown, _id_type(shop))
+        with running.saving() as folder:
+            made.save(folder, counts, **rows)
+        return running.manifest()
 
 
-def _collect(
-    schema: Schema, folder: str, pipeline_args: Sequence[str]
-) -> dict[str, int]:
-    """Writes the distinct ids of either kind; returns the job's counters."""
-    pipeline = beam.Pipeline(options=common.options(pipeline_args))
+def _build(pipeline: beam.Pipeline, schema: Schema, work: Work) -> None:
+    """Writes the distinct ids of either kind."""
     ids = []
     for name in _tables(schema):
-        read = pipeline | common.ReadTable(schema, name, _present(schema, name))
+        read = pipeline | ReadTable(schema, name, work, _present(schema, name))
         kind = _CATALOGUE if name == "items" else _LOG
         ids.append(
-            read.chunks
+            read
             | f"Distinct {name}"
             >> beam.Map(_distinct, kind).with_output_types(tuple[str, bytes])
         )
@@ -74,9 +86,8 @@ def _collect(
         ids
         | "All ids" >> beam.Flatten()
         | "By kind" >> beam.GroupByKey()
-        | "Write" >> beam.Map(_write, folder)
+        | "Write" >> beam.Map(_write, work)
     )
-    return common.finished(pipeline)
 
 
 def _tables(schema: Schema) -> list[str]:
@@ -89,29 +100,31 @@ def _present(schema: Schema, name: str) -> list[str]:
 
 
 def _distinct(chunk: bytes, kind: str) -> tuple[str, bytes]:
-    table = common.to_table(chunk).drop_columns("source")
+    table = to_table(chunk).drop_columns("source")
     arrays = [_flat(column.combine_chunks()) for column in table.columns]
     ids = pc.unique(pa.concat_arrays(arrays)).drop_null()
-    return kind, common.to_bytes(pa.table({"id": ids}))
+    return kind, to_bytes(pa.table({"id": ids}))
 
 
 def _flat(ids: pa.Array) -> pa.Array:
     return pc.list_flatten(ids) if pa.types.is_list(ids.type) else ids
 
 
-def _write(group: tuple[str, Iterable[bytes]], folder: str) -> None:
+def _write(group: tuple[str, Iterable[bytes]], work: Work) -> None:
     kind, chunks = group
-    table = common.joined(chunks)
+    table = joined(chunks)
     assert table is not None
     once = pa.table({"id": pc.unique(table["id"])})
-    (Path(folder) / kind).write_bytes(common.to_bytes(once))
+    with work.unit(kind) as unit:
+        unit.write(kind, [to_bytes(once)], PACKS)
 
 
-def _ids(path: Path) -> set[str]:
+def _ids(work: Work, kind: str) -> set[str]:
     """The ids that `_write` wrote; none where no table is of the kind."""
-    if not path.is_file():
+    path = work.path(PACKS, kind)
+    if files.facts(path) is None:
         return set()
-    return set(common.to_table(path.read_bytes())["id"].to_pylist())
+    return set(to_table(files.read(path))["id"].to_pylist())
 
 
 def _index(
@@ -158,12 +171,21 @@ def _canonical(text: str) -> bool:
 
 
 def _arguments() -> Any:
-    arguments = common.parser(__doc__)
+    arguments = command.parser(__doc__)
     arguments.add_argument("--schema", required=True, help="the schema file")
     arguments.add_argument("--output", required=True, help="folder of the index")
     arguments.add_argument("--previous", help="an index to extend")
     return arguments
 
 
+def _said(manifest: dict[str, Any]) -> str:
+    counts = manifest["counts"]
+    return (
+        f"item_index: {manifest['index']['rows'] - FIRST_ROW:,} items, "
+        f"{counts['only_in_logs']:,} of them only in logs. Next: python -m "
+        "beam_jobs.item_media, or beam_jobs.vocabularies"
+    )
+
+
 if __name__ == "__main__":
-    common.main(_arguments(), run)
+    command.main(_arguments(), run, _said)

@@ -1,29 +1,37 @@
 """Turns the catalogue's pictures and titles into item records."""
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from beam_jobs import common
+from beam_jobs import command, files
+from beam_jobs.chunks import by_shard, joined, to_bytes, to_table
+from beam_jobs.counters import count, table_counts
+from beam_jobs.job import DEFAULT, Control, Job
 from beam_jobs.kernels import media
 from beam_jobs.media_rows import WithMedia
+from beam_jobs.read_table import ReadTable, files_of, letter_of
+from beam_jobs.work import Unit, Work, file_name, shard_key
 from tfmm.errors import TfmmError
 from tfmm.records.example import encode
 from tfmm.records.index import ItemIndex
-from tfmm.records.manifest import read_manifest, write_manifest, writing
-from tfmm.records.tfrecord import write_records
+from tfmm.records.tfrecord import framed
 from tfmm.schema import Schema
 
 KIND = "items"
 _FEATURES = "features:"
+_ROW_BYTES = 30_000
 
 
 def run(
-    schema: str, index: str, output: str, pipeline_args: Sequence[str] = ()
+    schema: str,
+    index: str,
+    output: str,
+    control: Control = DEFAULT,
+    pipeline_args: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Writes item records; returns their manifest.
 
@@ -36,6 +44,7 @@ def run(
         schema: Path of the schema file.
         index: Folder of the item index.
         output: Folder of the item records.
+        control: How the job runs.
         pipeline_args: Flags for Beam.
     """
     shop = Schema.from_yaml(schema)
@@ -44,46 +53,58 @@ def run(
             f"`{schema}` has no `items`, so there is no media to read. Add the table, "
             "or bring vectors of your own: Catalog.from_vectors."
         )
-    stamp = ItemIndex.open(index).stamp()
-    with writing(output) as tmp:
-        pipeline = beam.Pipeline(options=common.options(pipeline_args))
-        read = pipeline | common.ReadTable(shop, "items", _roles(shop))
-        made = read.chunks | "Pictures and titles" >> beam.ParDo(
-            _Normalise(shop, index)
-        ).with_outputs(common.DEAD, main="rows")
-        seeds = pipeline | "Seeds" >> beam.Create(
-            [(shard, b"") for shard in range(common.SHARDS)]
-        ).with_output_types(tuple[int, bytes])
-        shards = (
-            (made.rows, seeds)
-            | beam.Flatten()
-            | "By shard" >> beam.GroupByKey()
-            | "Write"
-            >> beam.ParDo(
-                _WriteShard(str(tmp), common.files_of(shop, "items"), shop.items.id)
-            ).with_outputs(common.DEAD, main="done")
-        )
-        letters = (read[common.DEAD], made[common.DEAD], shards[common.DEAD])
-        _ = letters | "Letters" >> beam.Flatten() | common.WriteDeadLetters(tmp)
-        found = common.finished(pipeline)
-        write_manifest(
-            tmp,
-            kind=KIND,
-            counts=common.table_counts(found, "items"),
-            pictures=_own_counts(found, "pictures"),
-            titles=_own_counts(found, "titles"),
-            more_pictures=common.table_counts(found, "more_pictures"),
-            more_titles=common.table_counts(found, "more_titles"),
-            index=stamp,
-            image_size=shop.media.image_size,
-        )
-    return read_manifest(output)
+    stamp = ItemIndex.open(files.fetched(index)).stamp()
+    job = Job(
+        "item_media",
+        output,
+        schema=shop,
+        tables=["items"],
+        folders=[index],
+        control=control,
+        pipeline_args=pipeline_args,
+        row_bytes=_ROW_BYTES,
+    )
+    if job.said():
+        return {}
+    with job.running() as running:
+        _build(running.pipeline, shop, index, running.work)
+        found = running.finish()
+        whole = {
+            "kind": KIND,
+            "counts": table_counts(found, "items"),
+            "pictures": _own_counts(found, "pictures"),
+            "titles": _own_counts(found, "titles"),
+            "more_pictures": table_counts(found, "more_pictures"),
+            "more_titles": table_counts(found, "more_titles"),
+            "index": stamp,
+            "image_size": shop.media.image_size,
+        }
+        return running.commit({"": whole})
+
+
+def _build(pipeline: beam.Pipeline, schema: Schema, index: str, work: Work) -> None:
+    made = (
+        pipeline
+        | ReadTable(schema, "items", work, _roles(schema))
+        | "Pictures and titles" >> beam.ParDo(_Normalise(schema, index, work))
+    )
+    seeds = pipeline | "Seeds" >> beam.Create(
+        [(shard, b"") for shard in work.left()]
+    ).with_output_types(tuple[int, bytes])
+    assert schema.items is not None
+    _ = (
+        (made, seeds)
+        | beam.Flatten()
+        | "By shard" >> beam.GroupByKey()
+        | "Write"
+        >> beam.ParDo(_WriteShard(work, files_of(schema, "items"), schema.items.id))
+    )
 
 
 def _own_counts(found: dict[str, int], name: str) -> dict[str, Any]:
     """Counts of items' own media, and how often a further one took their place."""
     further = found.get(f"{name}:from_further", 0)
-    return common.table_counts(found, name) | {"from_further": further}
+    return table_counts(found, name) | {"from_further": further}
 
 
 def _roles(schema: Schema) -> list[str]:
@@ -94,14 +115,14 @@ def _roles(schema: Schema) -> list[str]:
 class _Normalise(WithMedia):
     """Chunks of the table -> (shard, rows as a record holds them)."""
 
-    def __init__(self, schema: Schema, index: str) -> None:
-        super().__init__(schema, "items", index)
+    def __init__(self, schema: Schema, index: str, work: Work) -> None:
+        super().__init__(schema, "items", index, work)
         assert schema.items is not None
         self._column = schema.items.image or ""
 
     def process(self, chunk: bytes) -> Iterator[Any]:
-        table, letters = self.known(common.to_table(chunk), "id")
-        yield from letters
+        whole = to_table(chunk)
+        table = self.known(whole, "id")
         rows = self.index.rows_of(table["id"])
         source = table["source"].to_numpy()
         titles = [media.title(text) for text in self._optional(table, "title")]
@@ -110,20 +131,20 @@ class _Normalise(WithMedia):
             ("titles", ["" if text else "empty" for text in titles]),
             ("pictures", [made.reason for made in pictures]),
         ):
-            common.count(f"{name}:read", len(reasons))
+            count(f"{name}:read", len(reasons))
             for reason in filter(None, reasons):
-                common.count(f"{name}:dropped:{reason}")
+                count(f"{name}:dropped:{reason}")
         for place, made in enumerate(pictures):
             if made.reason not in ("", "absent"):
-                yield self.letter(int(source[place]), self._column, made.reason)
+                self.leave_out(int(source[place]), self._column, made.reason)
         more_titles = self._more_titles(table, titles)
-        more_pictures = yield from self._more_pictures(table, pictures)
+        more_pictures = self._more_pictures(table, pictures)
         usable = [made.jpeg != b"" for made in pictures]
         for name, promoted in (
             ("titles", media.promote(titles, more_titles, [x != "" for x in titles])),
             ("pictures", media.promote(pictures, more_pictures, usable)),
         ):
-            common.count(f"{name}:from_further", promoted)
+            count(f"{name}:from_further", promoted)
         equivalent = self._optional(table, "equivalent")
         made_table = pa.table(
             {
@@ -141,8 +162,10 @@ class _Normalise(WithMedia):
                 "equivalent": pa.array([text or "" for text in equivalent]),
             }
         )
-        for shard, part in common.by_shard(made_table, rows, common.SHARDS):
-            yield shard, common.to_bytes(part)
+        self.write_letters(whole["source"][0].as_py())
+        for shard, part in by_shard(made_table, rows, self._work.shards):
+            if not self._work.is_done(shard_key(shard)):
+                yield shard, to_bytes(part)
 
     def _more_titles(self, table: pa.Table, titles: list[str]) -> list[list[str]]:
         """Per row the titles in other languages, each once."""
@@ -152,16 +175,16 @@ class _Normalise(WithMedia):
             for _, text in given:
                 clean = media.title(text)
                 reason = "empty" if not clean else "repeated" if clean in kept else ""
-                common.count("more_titles:read")
-                common.count(f"more_titles:dropped:{reason}", bool(reason))
+                count("more_titles:read")
+                count(f"more_titles:dropped:{reason}", bool(reason))
                 kept[clean] = None
             result.append([text for text in kept if text and text != title])
         return result
 
     def _more_pictures(
         self, table: pa.Table, pictures: list[media.Picture]
-    ) -> Generator[Any, None, list[list[media.Picture]]]:
-        """Per row the further pictures, each once; yields dead letters of the bad."""
+    ) -> list[list[media.Picture]]:
+        """Per row the further pictures, each once; dead letters of the bad."""
         result = []
         lists = _lists(table, "more_images_")
         for source, first, given in zip(
@@ -172,11 +195,11 @@ class _Normalise(WithMedia):
                 made = self.picture(value)
                 repeated = made.digest in kept or made.digest == first.digest
                 reason = made.reason or ("repeated" if repeated else "")
-                common.count("more_pictures:read")
-                common.count(f"more_pictures:dropped:{reason}", bool(reason))
+                count("more_pictures:read")
+                count(f"more_pictures:dropped:{reason}", bool(reason))
                 if made.reason not in ("", "absent"):
                     column = self._table.columns()[role][0]
-                    yield self.letter(source, column, made.reason)
+                    self.leave_out(source, column, made.reason)
                 if not reason:
                     kept[made.digest] = made
             result.append(list(kept.values()))
@@ -199,26 +222,28 @@ def _lists(table: pa.Table, prefix: str) -> list[list[tuple[str, Any]]]:
 
 
 class _WriteShard(beam.DoFn):
-    def __init__(self, folder: str, files: list[str], column: str) -> None:
-        self._folder, self._files, self._column = folder, files, column
+    def __init__(self, work: Work, files: list[str], column: str) -> None:
+        self._work, self._files, self._column = work, files, column
 
-    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[None]:
         shard, chunks = group
-        path = Path(self._folder) / f"items-{shard:05d}-of-{common.SHARDS:05d}.tfrecord"
-        table = common.joined(filter(None, chunks))
-        if table is None:
-            write_records(path, [])
-            return
+        with self._work.unit(shard_key(shard)) as unit:
+            table = joined(filter(None, chunks))
+            rows = [] if table is None else self._once(table, unit).to_pylist()
+            name = file_name("items", shard, self._work.shards)
+            unit.write(name, (framed(_record(row)) for row in rows))
+        yield None
+
+    def _once(self, table: pa.Table, unit: Unit) -> pa.Table:
+        """The first row of every item."""
         table = table.sort_by([("row", "ascending"), ("source", "ascending")])
         rows = table["row"].to_numpy()
         first = np.r_[True, rows[1:] != rows[:-1]]
         for source in table["source"].to_numpy()[~first].tolist():
-            common.count("items:dropped:repeated_id")
-            yield beam.pvalue.TaggedOutput(
-                common.DEAD,
-                common.letter_of(source, self._files, self._column, "repeated_id"),
-            )
-        write_records(path, map(_record, table.filter(pa.array(first)).to_pylist()))
+            count("items:dropped:repeated_id")
+            letter = letter_of(source, self._files, self._column, "repeated_id")
+            unit.letter(letter, "items")
+        return table.filter(pa.array(first))
 
 
 def _record(item: dict[str, Any]) -> bytes:
@@ -237,12 +262,20 @@ def _record(item: dict[str, Any]) -> bytes:
 
 
 def _arguments() -> Any:
-    arguments = common.parser(__doc__)
+    arguments = command.parser(__doc__)
     arguments.add_argument("--schema", required=True, help="the schema file")
     arguments.add_argument("--index", required=True, help="folder of the item index")
     arguments.add_argument("--output", required=True, help="folder of the records")
     return arguments
 
 
+def _said(manifest: dict[str, Any]) -> str:
+    return (
+        f"item_media: {command.counted(manifest['counts'], 'items')}; "
+        f"{command.counted(manifest['pictures'], 'pictures')}. Next: python -m "
+        "beam_jobs.search_pairs"
+    )
+
+
 if __name__ == "__main__":
-    common.main(_arguments(), run)
+    command.main(_arguments(), run, _said)

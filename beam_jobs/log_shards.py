@@ -10,8 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_jobs import common
+from beam_jobs import chunks as chunked
+from beam_jobs.counters import count
 from beam_jobs.kernels import timelines
+from beam_jobs.read_table import ReadTable
+from beam_jobs.with_index import WithIndex
+from beam_jobs.work import Work
 from tfmm.identity import user_keys
 from tfmm.schema import Schema
 
@@ -19,6 +23,8 @@ TABLES = ("impressions", "events", "users")
 DEFAULT_TYPE = "view"
 # Keeps the group of a shard without users, so that every shard has its files.
 _SEED = ""
+# Memory per row of the logs on one machine, as benchmarks.beam_jobs measures it.
+ROW_BYTES = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,57 +43,64 @@ class LogShard:
 
 
 class ReadLogs(beam.PTransform):
-    """All logs -> `(shard, [(table, ipc)])`, and dead letters under `DEAD`.
+    """All logs -> `(shard, [(table, ipc)])`, of the shards that are left to do.
 
     Args:
         schema: The schema.
         index: Folder of the item index.
         secret: Key of the user hashes.
+        work: The job's work.
     """
 
-    def __init__(self, schema: Schema, index: str | Path, secret: bytes) -> None:
+    def __init__(
+        self, schema: Schema, index: str | Path, secret: bytes, work: Work
+    ) -> None:
         super().__init__()
         self._schema, self._index, self._secret = schema, index, secret
+        self._work = work
 
     def expand(self, begin: beam.pvalue.PBegin) -> Any:
         """Reads, hashes and groups."""
-        placed, letters = [], []
-        for name in TABLES:
-            if getattr(self._schema, name) is None:
-                continue
-            read = begin | common.ReadTable(self._schema, name)
-            placed.append(
-                read.chunks
-                | f"Hash {name}" >> beam.ParDo(_Place(name, self._index, self._secret))
-            )
-            letters.append(read[common.DEAD])
-        seeds = [(shard, (_SEED, b"")) for shard in range(common.SHARDS)]
+        placed = [
+            begin
+            | ReadTable(self._schema, name, self._work)
+            | f"Hash {name}"
+            >> beam.ParDo(_Place(name, self._index, self._secret, self._work))
+            for name in tables_of(self._schema)
+        ]
+        seeds = [(shard, (_SEED, b"")) for shard in self._work.left()]
         placed.append(
             begin
             | "Seeds"
             >> beam.Create(seeds).with_output_types(tuple[int, tuple[str, bytes]])
         )
-        grouped = placed | "All logs" >> beam.Flatten() | "By user" >> beam.GroupByKey()
-        return grouped, letters | "Log letters" >> beam.Flatten()
+        return placed | "All logs" >> beam.Flatten() | "By user" >> beam.GroupByKey()
 
 
-class _Place(common.WithIndex):
+def tables_of(schema: Schema) -> list[str]:
+    """The logs that a schema has."""
+    return [name for name in TABLES if getattr(schema, name) is not None]
+
+
+class _Place(WithIndex):
     """Chunks -> (shard, (table, ipc)) with hashed users and catalog rows."""
 
-    def __init__(self, name: str, index: str | Path, secret: bytes) -> None:
+    def __init__(self, name: str, index: str | Path, secret: bytes, work: Work) -> None:
         super().__init__(index)
         self._name, self._secret = name, secret
+        self._shards, self._left = work.shards, frozenset(work.left())
 
     def process(self, chunk: bytes) -> Iterator[tuple[int, tuple[str, bytes]]]:
-        table = common.to_table(chunk)
+        table = chunked.to_table(chunk)
         role = "id" if self._name == "users" else "user"
         keys = self._keys(table[role].combine_chunks())
         table = table.drop_columns(role).append_column("user", pa.array(keys))
         if "item" in table.column_names:
             rows = self.index.rows_of(table["item"]).astype(np.int64)
             table = table.drop_columns("item").append_column("item", pa.array(rows))
-        for shard, part in common.by_shard(table, keys, common.SHARDS):
-            yield shard, (self._name, common.to_bytes(part))
+        for shard, part in chunked.by_shard(table, keys, self._shards):
+            if shard in self._left:
+                yield shard, (self._name, chunked.to_bytes(part))
 
     def _keys(self, users: pa.Array) -> np.ndarray:
         encoded = users.dictionary_encode()
@@ -111,10 +124,10 @@ def load(
     found: dict[str, list[bytes]] = {name: [] for name in (*TABLES, _SEED)}
     for name, data in chunks:
         found[name].append(data)
-    impressions = common.joined(found["impressions"])
+    impressions = chunked.joined(found["impressions"])
     if impressions is None:
         impressions = _empty_impressions(schema)
-    events = common.joined(found["events"])
+    events = chunked.joined(found["events"])
     if events is not None:
         events = _with_types(events)
     if types is None:
@@ -123,7 +136,7 @@ def load(
     shard = LogShard(
         timelines.requests_of(impressions, schema),
         timelines.events_of(impressions, events, schema, types),
-        _once(common.joined(found["users"])),
+        _once(chunked.joined(found["users"])),
     )
     return shard, types
 
@@ -143,7 +156,7 @@ def _once(users: pa.Table | None) -> pa.Table | None:
     users = users.sort_by([("user", "ascending"), ("source", "ascending")])
     keys = users["user"].to_numpy()
     first = np.r_[True, keys[1:] != keys[:-1]]
-    common.count("users:dropped:repeated_id", int((~first).sum()))
+    count("users:dropped:repeated_id", int((~first).sum()))
     return users.filter(pa.array(first))
 
 

@@ -1,44 +1,49 @@
 """What the jobs that read pictures share: known rows, pictures, dead letters."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_jobs import common
+from beam_jobs.counters import count
 from beam_jobs.kernels import media
+from beam_jobs.read_table import files_of, letter_of
+from beam_jobs.with_index import WithIndex
+from beam_jobs.work import Work
 from tfmm.records.index import UNKNOWN_ROW
 from tfmm.schema import Schema
+from tfmm.tables import DeadLetter
 
 
-class WithMedia(common.WithIndex):
+class WithMedia(WithIndex):
     """A DoFn over the chunks of a table with pictures.
 
     Args:
         schema: The schema.
         name: `items` or `searches`.
         index: Folder of the item index.
+        work: Where dead letters go.
     """
 
-    def __init__(self, schema: Schema, name: str, index: str | Path) -> None:
+    def __init__(
+        self, schema: Schema, name: str, index: str | Path, work: Work
+    ) -> None:
         super().__init__(index)
+        self._work, self._letters = work, list[DeadLetter]()
         table = getattr(schema, name)
         self._table, self._name, self._media = table, name, schema.media
         self._root = schema.folder / (table.image_root or ".")
-        self._files = common.files_of(schema, name)
+        self._files = files_of(schema, name)
 
-    def known(
-        self, table: pa.Table, role: str
-    ) -> tuple[pa.Table, Iterator[beam.pvalue.TaggedOutput]]:
-        """The rows whose item the index knows, and dead letters of the others."""
+    def known(self, table: pa.Table, role: str) -> pa.Table:
+        """The rows whose item the index knows; the others become dead letters."""
         known = pa.array(self.index.rows_of(table[role]) != UNKNOWN_ROW)
         unknown = table["source"].filter(pc.invert(known)).to_pylist()
-        common.count(f"{self._name}:dropped:not_in_index", len(unknown))
+        count(f"{self._name}:dropped:not_in_index", len(unknown))
         column = self._table.columns()[role][0]
-        letters = (self.letter(source, column, "not_in_index") for source in unknown)
-        return table.filter(known), letters
+        for source in unknown:
+            self.leave_out(source, column, "not_in_index")
+        return table.filter(known)
 
     def picture(self, value: bytes | str | None) -> media.Picture:
         """The picture behind a value, ready for a record, or why there is none."""
@@ -49,7 +54,11 @@ class WithMedia(common.WithIndex):
             return media.Picture(reason=reason)
         return media.picture(data, self._media.image_size, self._media.max_pixels)
 
-    def letter(self, source: int, column: str, reason: str) -> beam.pvalue.TaggedOutput:
-        """A dead letter as an output of its own."""
-        letter = common.letter_of(source, self._files, column, reason)
-        return beam.pvalue.TaggedOutput(common.DEAD, letter)
+    def leave_out(self, source: int, column: str, reason: str) -> None:
+        """Makes a dead letter; `write_letters` writes it."""
+        self._letters.append(letter_of(source, self._files, column, reason))
+
+    def write_letters(self, first: int) -> None:
+        """Writes the dead letters of the chunk that begins with a source."""
+        letters, self._letters = self._letters, []
+        self._work.letters(f"{self._name}-media-{first:016d}", letters, self._name)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from beam_jobs import common
+from beam_jobs.counters import count
 from tfmm.records.sources import DIRECTIONS, SOURCES
 
 # By `QUERIES`, whether a query or an item has it; an array of many.
@@ -21,7 +21,7 @@ def count_pairs(
             asked, answer = name.split("->")
             found[name] = np.sum(query[asked] & item[answer])
     for what, amount in found.items():
-        common.count(f"source:{part}:{SOURCES[source]}:{what}", int(amount))
+        count(f"source:{part}:{SOURCES[source]}:{what}", int(amount))
 
 
 def count_negatives(clicked: int, negatives: int, reason: str) -> None:
@@ -32,9 +32,9 @@ def count_negatives(clicked: int, negatives: int, reason: str) -> None:
         negatives: How many of them were not bought.
         reason: Why the search itself was left out; empty where it was not.
     """
-    common.count("clicked:dropped:bought_item", clicked - negatives)
+    count("clicked:dropped:bought_item", clicked - negatives)
     if reason:
-        common.count(f"clicked:dropped:{reason}", negatives)
+        count(f"clicked:dropped:{reason}", negatives)
 
 
 def source_counts(

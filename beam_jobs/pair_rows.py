@@ -1,14 +1,14 @@
 """Searches, clicks and items -> pairs, sent to the shard that writes them."""
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from beam_jobs import common
+from beam_jobs.chunks import by_shard, joined, to_bytes, to_table
+from beam_jobs.counters import count
 from beam_jobs.item_facts import ItemFacts
 from beam_jobs.kernels import media
 from beam_jobs.kernels import pairs as kernel
@@ -16,9 +16,10 @@ from beam_jobs.media_rows import WithMedia
 from beam_jobs.pair_counts import Media, count_negatives, count_pairs
 from beam_jobs.search_split import SearchSplit
 from beam_jobs.split_check import PARTS, TEST, TRAIN, part_of
+from beam_jobs.work import Work, file_name, shard_key
 from tfmm.records.index import UNKNOWN_ROW
 from tfmm.records.sources import CLICKED, ITEM, QUERIES, SEARCH
-from tfmm.records.tfrecord import write_records
+from tfmm.records.tfrecord import framed
 from tfmm.schema import Schema
 
 Pair = dict[str, Any]
@@ -30,6 +31,7 @@ class PairsOfSearches(WithMedia):
     Args:
         schema: The schema.
         index: Folder of the item index.
+        work: The job's work.
         split: Which searches are the test; a supplied `part` goes before it.
         sources: `search`, `clicked` or both.
     """
@@ -38,10 +40,11 @@ class PairsOfSearches(WithMedia):
         self,
         schema: Schema,
         index: str,
+        work: Work,
         split: SearchSplit,
         sources: Sequence[str],
     ) -> None:
-        super().__init__(schema, "searches", index)
+        super().__init__(schema, "searches", index, work)
         assert schema.searches is not None
         self._split, self._sources = split, sources
         self._part = schema.searches.part
@@ -52,9 +55,8 @@ class PairsOfSearches(WithMedia):
         """Pairs of one chunk."""
         if facts is not None and self._facts is None:
             self._facts = ItemFacts(facts)
-        table, letters = self.known(common.to_table(chunk), "bought")
-        yield from letters
-        table = yield from self._parted(table)
+        whole = to_table(chunk)
+        table = self._parted(self.known(whole, "bought"))
         made: dict[str, list[Pair]] = {part: [] for part in PARTS}
         rows = self.index.rows_of(table["bought"]).tolist()
         ids = table["search"].to_pylist() if "search" in table.column_names else []
@@ -65,19 +67,20 @@ class PairsOfSearches(WithMedia):
             pair["negatives"] = [other for other in clicked if other != row]
             found, reason = list(self._clicked_pairs(pair, clicked, search)), "no_click"
             if "search" in self._sources:
-                asked, reason = yield from self._asked(pair, search)
+                asked, reason = self._asked(pair, search)
                 found += asked
             if not found:
-                common.count(f"searches:dropped:{reason}")
+                count(f"searches:dropped:{reason}")
             if "clicked" not in self._sources:
                 left_out = "" if found else reason
                 count_negatives(len(clicked), len(pair["negatives"]), left_out)
-            common.count(f"searches:{search['part']}", bool(found))
+            count(f"searches:{search['part']}", bool(found))
             made[search["part"]] += found
+        self.write_letters(whole["source"][0].as_py())
         for part, pairs in made.items():
-            yield from placed(part, pairs)
+            yield from placed(part, pairs, self._work)
 
-    def _parted(self, table: pa.Table) -> Generator[Any, None, pa.Table]:
+    def _parted(self, table: pa.Table) -> pa.Table:
         """The table with every row's part, by the split or as supplied."""
         if not self._part:
             parts = pa.array(np.where(self._split.is_test(table), TEST, TRAIN))
@@ -85,13 +88,11 @@ class PairsOfSearches(WithMedia):
         parts = part_of(table["part"])
         table = table.set_column(table.column_names.index("part"), "part", parts)
         for source in table["source"].filter(parts.is_null()).to_pylist():
-            common.count("searches:dropped:not_part")
-            yield self.letter(source, self._part, "not_part")
+            count("searches:dropped:not_part")
+            self.leave_out(source, self._part, "not_part")
         return table.filter(parts.is_valid())
 
-    def _asked(
-        self, pair: Pair, search: dict[str, Any]
-    ) -> Generator[Any, None, tuple[list[Pair], str]]:
+    def _asked(self, pair: Pair, search: dict[str, Any]) -> tuple[list[Pair], str]:
         """The pair of the words and the picture searched for, or why there is none."""
         text = media.title(search.get("query_text"))
         image = self._image(search.get("query_image"))
@@ -99,7 +100,7 @@ class PairsOfSearches(WithMedia):
         if not (reason or text or image.jpeg):
             reason = "no_query"
         if reason:
-            yield self.letter(search["source"], self._column, reason)
+            self.leave_out(search["source"], self._column, reason)
         if not (text or image.jpeg):
             return [], reason
         query = {"image": bool(image.jpeg), "text": bool(text)}
@@ -117,8 +118,8 @@ class PairsOfSearches(WithMedia):
         same = self._facts.groups(rows) == self._facts.groups(np.array([pair["item"]]))
         has = {name: self._facts.has(name, rows) for name in QUERIES}
         bare = ~same & ~has["image"] & ~has["text"]
-        common.count("clicked:dropped:bought_item", int(same.sum()))
-        common.count("clicked:dropped:no_media", int(bare.sum()))
+        count("clicked:dropped:bought_item", int(same.sum()))
+        count("clicked:dropped:no_media", int(bare.sum()))
         bought = self._media_of(pair["item"])
         for place in np.flatnonzero(~same & ~bare).tolist():
             query = {name: bool(has[name][place]) for name in has}
@@ -135,8 +136,8 @@ class PairsOfSearches(WithMedia):
     def _image(self, value: bytes | str | None) -> media.Picture:
         made = self.picture(value)
         if made.reason != "absent":
-            common.count("pictures:read")
-            common.count(f"pictures:dropped:{made.reason}", bool(made.reason))
+            count("pictures:read")
+            count(f"pictures:dropped:{made.reason}", bool(made.reason))
         return made
 
     def _clicked(self, ids: Sequence[str] | None) -> list[int]:
@@ -147,9 +148,9 @@ class PairsOfSearches(WithMedia):
         rows = self.index.rows_of(given)
         known = rows[rows != UNKNOWN_ROW]
         kept = np.unique(known).tolist()
-        common.count("clicked:read", len(given))
-        common.count("clicked:dropped:not_in_index", len(given) - len(known))
-        common.count("clicked:dropped:repeated", len(known) - len(kept))
+        count("clicked:read", len(given))
+        count("clicked:dropped:not_in_index", len(given) - len(known))
+        count("clicked:dropped:repeated", len(known) - len(kept))
         return kept
 
 
@@ -161,16 +162,16 @@ class PairsOfItems(beam.DoFn):
             and photos have no time to split by.
     """
 
-    def __init__(self, test_share: float) -> None:
-        self._test_share = test_share
+    def __init__(self, work: Work, test_share: float) -> None:
+        self._work, self._test_share = work, test_share
 
-    def process(self, data: bytes) -> Iterator[tuple[str, bytes]]:
+    def process(self, data: bytes) -> Iterator[tuple[int, tuple[str, bytes]]]:
         """Pairs of all items that have a title or a photo."""
         facts = ItemFacts(data)
         has = {name: facts.has(name, facts.rows) for name in QUERIES}
         kept = has["image"] | has["text"]
-        common.count("items:read", len(facts.rows))
-        common.count("items:dropped:no_media", int((~kept).sum()))
+        count("items:read", len(facts.rows))
+        count("items:dropped:no_media", int((~kept).sum()))
         tested = kernel.held_out(facts.groups(facts.rows), self._test_share)
         for part, chosen in ((TRAIN, kept & ~tested), (TEST, kept & tested)):
             query = {name: chosen & has[name] for name in QUERIES}
@@ -182,35 +183,47 @@ class PairsOfItems(beam.DoFn):
                     _pair(row, row, 0) | {"source": ITEM, "query_item": row}
                     for row in rows
                 ],
+                self._work,
             )
 
 
 class WriteShard(beam.DoFn):
-    """(file name, pairs) -> the file."""
+    """(shard, [(part, pairs)]) -> the shard's file of every part.
 
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
+    Args:
+        work: The job's work.
+    """
 
-    def process(self, group: tuple[str, Iterable[bytes]]) -> Iterator[None]:
-        """Writes one file."""
-        name, chunks = group
-        table = common.joined(chunks)
-        assert table is not None
-        path = Path(self._folder) / f"{name}.tfrecord"
-        write_records(path, kernel.records(table))
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def process(self, group: tuple[int, Iterable[tuple[str, bytes]]]) -> Iterator[None]:
+        """Writes one shard."""
+        number, chunks = group
+        found: dict[str, list[bytes]] = {part: [] for part in PARTS}
+        for part, data in filter(any, chunks):
+            found[part].append(data)
+        name = file_name("pairs", number, self._work.shards)
+        with self._work.unit(shard_key(number)) as unit:
+            for part, pairs in found.items():
+                table = joined(pairs)
+                records = () if table is None else kernel.records(table)
+                unit.write(f"{part}/{name}", map(framed, records))
         yield None
 
 
-def placed(part: str, pairs: list[Pair]) -> Iterator[tuple[str, bytes]]:
-    """Pairs by the file they go to; those of one search go to one file."""
+def placed(
+    part: str, pairs: list[Pair], work: Work
+) -> Iterator[tuple[int, tuple[str, bytes]]]:
+    """Pairs by their shard; those of one search go to one."""
     if not pairs:
         return
     table = pa.Table.from_pylist(pairs, kernel.SCHEMA)
     search, origin = table["search"].to_numpy(), table["origin"].to_numpy()
     keys = np.where(search != kernel.NO_SEARCH, search, origin)
-    for shard, group in common.by_shard(table, keys, common.SHARDS):
-        name = f"pairs-{shard:05d}-of-{common.SHARDS:05d}"
-        yield f"{part}/{name}", common.to_bytes(group)
+    for shard, group in by_shard(table, keys, work.shards):
+        if not work.is_done(shard_key(shard)):
+            yield shard, (part, to_bytes(group))
 
 
 def _pair(origin: int, item: int, time: int, search: int = kernel.NO_SEARCH) -> Pair:

@@ -1,29 +1,32 @@
 """Turns searches, clicks and items into pair records for SCL."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 
-from beam_jobs import common
+from beam_jobs import command, files
+from beam_jobs.counters import table_counts
 from beam_jobs.item_facts import ReadItemFacts
+from beam_jobs.job import DEFAULT, Control, Job
 from beam_jobs.pair_counts import source_counts
 from beam_jobs.pair_rows import (
     PairsOfItems,
     PairsOfSearches,
     WriteShard,
 )
+from beam_jobs.read_table import ReadTable
 from beam_jobs.search_split import roles_read, split_of_searches
 from beam_jobs.split_check import PARTS, refuse_late_searches
+from beam_jobs.work import Work
 from tfmm.errors import TfmmError
 from tfmm.records.index import ItemIndex
-from tfmm.records.manifest import read_manifest, write_manifest, writing
 from tfmm.records.sources import DIRECTIONS, QUERIES, check_sources, describe
 from tfmm.schema import Schema
 
 KIND = "pairs"
 ITEM_TEST_SHARE = 0.05
+_ROW_BYTES = 1_000
 # By source: its pairs, and what they can be used for.
 Counts = dict[str, dict[str, int]]
 
@@ -35,6 +38,7 @@ def run(
     items: str | None = None,
     sources: Sequence[str] = ("search",),
     item_test_share: float = ITEM_TEST_SHARE,
+    control: Control = DEFAULT,
     pipeline_args: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Writes `train` and `test` pair records; returns their manifest.
@@ -55,6 +59,7 @@ def run(
         sources: Where pairs come from; see `tfmm.records.sources.check_sources`.
         item_test_share: Share of the pairs of items with themselves that is kept for
             the test, chosen by the items' groups.
+        control: How the job runs.
         pipeline_args: Flags for Beam.
 
     Raises:
@@ -63,47 +68,60 @@ def run(
     """
     shop = Schema.from_yaml(schema)
     chosen = _checked(shop, schema, items, sources)
-    opened = ItemIndex.open(index)
+    opened = ItemIndex.open(files.fetched(index))
     split = split_of_searches(shop)
     if shop.searches is not None and shop.searches.part:
         refuse_late_searches(shop, split)
-    with writing(output) as tmp:
-        for part in PARTS:
-            (tmp / part).mkdir()
-        pipeline = beam.Pipeline(options=common.options(pipeline_args))
-        facts = None
-        if items is not None:
-            facts = pipeline | ReadItemFacts(items, opened)
-        found_pairs, letters = [], []
-        if shop.searches is not None and set(chosen) != {"item"}:
-            read = pipeline | common.ReadTable(shop, "searches", roles_read(shop))
-            side = [] if facts is None else [beam.pvalue.AsSingleton(facts)]
-            made = read.chunks | "Pairs" >> beam.ParDo(
-                PairsOfSearches(shop, index, split, chosen), *side
-            ).with_outputs(common.DEAD, main="rows")
-            found_pairs.append(made.rows)
-            letters += [read[common.DEAD], made[common.DEAD]]
+    has_searches = shop.searches is not None and set(chosen) != {"item"}
+    job = Job(
+        "search_pairs",
+        output,
+        schema=shop,
+        tables=["searches"] if has_searches else [],
+        folders=[index, *([items] if items else [])],
+        arguments={"sources": chosen, "item_test_share": item_test_share},
+        control=control,
+        pipeline_args=pipeline_args,
+        row_bytes=_ROW_BYTES,
+    )
+    if job.said():
+        return {}
+    with job.running() as running:
+        work = running.work
+        facts = running.pipeline | ReadItemFacts(items, opened) if items else None
+        made = [running.pipeline | "Seeds" >> _seeds(work)]
+        if has_searches:
+            side = [beam.pvalue.AsSingleton(facts)] if items else []
+            made.append(
+                running.pipeline
+                | ReadTable(shop, "searches", work, roles_read(shop))
+                | "Pairs"
+                >> beam.ParDo(PairsOfSearches(shop, index, work, split, chosen), *side)
+            )
         if "item" in chosen:
-            own = facts | "Items" >> beam.ParDo(PairsOfItems(item_test_share))
-            found_pairs.append(own)
+            own = facts | "Items" >> beam.ParDo(PairsOfItems(work, item_test_share))
+            made.append(own)
         _ = (
-            found_pairs
+            made
             | "All pairs" >> beam.Flatten()
             | "By shard" >> beam.GroupByKey()
-            | "Write" >> beam.ParDo(WriteShard(str(tmp)))
+            | "Write" >> beam.ParDo(WriteShard(work))
         )
-        if letters:
-            _ = letters | "Letters" >> beam.Flatten() | common.WriteDeadLetters(tmp)
-        found = common.finished(pipeline)
+        found = running.finish()
         whats = QUERIES if items is None else (*QUERIES, *DIRECTIONS)
-        _write_manifests(
-            tmp,
+        manifests = _manifests(
             _tables(shop, found, chosen),
             {part: source_counts(found, part, chosen, whats) for part in PARTS},
             first_test=split.first_test,
             index=opened.stamp(),
         )
-    return read_manifest(output)
+        return running.commit(manifests)
+
+
+def _seeds(work: Work) -> beam.Create:
+    """Keeps the group of a shard without pairs, so that every shard has its files."""
+    seeds = [(shard, ("", b"")) for shard in work.left()]
+    return beam.Create(seeds).with_output_types(tuple[int, tuple[str, bytes]])
 
 
 def _checked(
@@ -143,36 +161,38 @@ def _tables(
     tables: dict[str, Any] = {"counts": {}}
     if shop.searches is not None and set(sources) != {"item"}:
         tables = {
-            "counts": common.table_counts(found, "searches"),
-            "pictures": common.table_counts(found, "pictures"),
+            "counts": table_counts(found, "searches"),
+            "pictures": table_counts(found, "pictures"),
             "parts": {part: found.get(f"searches:{part}", 0) for part in PARTS},
         }
         if shop.searches.clicked:
-            tables["clicked"] = common.table_counts(found, "clicked")
+            tables["clicked"] = table_counts(found, "clicked")
     if "item" in sources:
-        tables["item_pairs"] = common.table_counts(found, "items")
+        tables["item_pairs"] = table_counts(found, "items")
     return tables
 
 
-def _write_manifests(
-    folder: Path, tables: dict[str, Any], by_part: dict[str, Counts], **facts: Any
-) -> None:
-    for part, counts in by_part.items():
-        write_manifest(
-            folder / part,
-            kind=KIND,
-            counts={"written": _pairs(counts)},
-            sources=counts,
+def _manifests(
+    tables: dict[str, Any], by_part: dict[str, Counts], **facts: Any
+) -> dict[str, dict[str, Any]]:
+    """What the manifests say, by part."""
+    parts = {
+        part: {
+            "kind": KIND,
+            "counts": {"written": _pairs(counts)},
+            "sources": counts,
             **facts,
-        )
-    write_manifest(
-        folder,
-        kind="pair_sets",
+        }
+        for part, counts in by_part.items()
+    }
+    whole = {
+        "kind": "pair_sets",
         **tables,
-        pairs={part: _pairs(counts) for part, counts in by_part.items()},
-        sources=_summed(by_part.values()),
+        "pairs": {part: _pairs(counts) for part, counts in by_part.items()},
+        "sources": _summed(by_part.values()),
         **facts,
-    )
+    }
+    return {**parts, "": whole}
 
 
 def _summed(parts: Iterable[Counts]) -> Counts:
@@ -190,7 +210,7 @@ def _pairs(counts: Counts) -> int:
 
 
 def _arguments() -> Any:
-    arguments = common.parser(__doc__)
+    arguments = command.parser(__doc__)
     arguments.add_argument("--schema", required=True, help="the schema file")
     arguments.add_argument("--index", required=True, help="folder of the item index")
     arguments.add_argument("--output", required=True, help="folder of the records")
@@ -207,11 +227,13 @@ def _arguments() -> Any:
     return arguments
 
 
-def _run_and_tell(**arguments: Any) -> dict[str, Any]:
-    manifest = run(**arguments)
-    print(describe(manifest["sources"]))
-    return manifest
+def _said(manifest: dict[str, Any]) -> str:
+    pairs = ", ".join(f"{part} {n:,}" for part, n in manifest["pairs"].items())
+    return (
+        f"{describe(manifest['sources'])}\nsearch_pairs: {pairs} pairs. Next: "
+        "tfmm.data.pairs, or the stage `pretrain` of a recipe"
+    )
 
 
 if __name__ == "__main__":
-    common.main(_arguments(), _run_and_tell)
+    command.main(_arguments(), run, _said)

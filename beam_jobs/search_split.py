@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from beam_jobs import common
 from beam_jobs.kernels import timelines
+from beam_jobs.read_table import read_here
 from tfmm import tables
 from tfmm.identity import user_keys
 from tfmm.records.split import TRAIN, per_user_last_fraction
@@ -79,7 +79,7 @@ def _by_user(schema: Schema, rule: PerUserLastFraction) -> SearchSplit:
             chunk["time"].to_numpy(),
             chunk["source"].to_numpy(),
         )
-        for chunk in common.read_here(schema, "searches", ["time", "bought", "user"])
+        for chunk in read_here(schema, "searches", ["time", "bought", "user"])
     ]
     user, time, source = map(np.concatenate, zip(*columns, strict=True))
     part = per_user_last_fraction(

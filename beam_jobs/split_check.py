@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_jobs import common
+from beam_jobs.read_table import read_here
 from beam_jobs.search_split import SearchSplit, roles_read
 from tfmm import tables
 from tfmm.errors import TfmmError
@@ -66,7 +66,7 @@ def _times_of_training(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The times of supplied training searches, and which of them are the test's."""
     roles = [x for x in roles_read(schema) if x in ("time", "bought", "user", "part")]
-    for chunk in common.read_here(schema, "searches", roles):
+    for chunk in read_here(schema, "searches", roles):
         train = pc.fill_null(pc.equal(part_of(chunk["part"]), TRAIN), False)
         searches = chunk.filter(train)
         yield searches["time"].to_numpy(), split.is_test(searches)

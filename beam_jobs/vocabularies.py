@@ -8,7 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_jobs import common, log_shards
+from beam_jobs import chunks as chunked
+from beam_jobs import command, files, log_shards
+from beam_jobs.job import DEFAULT, Control, Job
 from beam_jobs.kernels import timelines
 from beam_jobs.kernels.vocabularies import (
     ITEM,
@@ -18,14 +20,16 @@ from beam_jobs.kernels.vocabularies import (
     decide,
     user_features,
 )
+from beam_jobs.read_table import ReadTable
+from beam_jobs.work import PACKS, Work
 from tfmm.identity import key_check, read_secret
-from tfmm.records.manifest import read_manifest
+from tfmm.records.index import ItemIndex
 from tfmm.records.spec import squash
 from tfmm.records.split import TRAIN
 from tfmm.records.vocabularies import USER
 from tfmm.schema import Schema
 
-_CATALOGUE, _LETTERS = "catalogue", "dead letters"
+_CATALOGUE, _TOTALS = "catalogue", "totals"
 
 
 def run(
@@ -33,6 +37,7 @@ def run(
     index: str,
     output: str,
     key_file: str | None = None,
+    control: Control = DEFAULT,
     pipeline_args: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Writes the vocabularies; returns their manifest.
@@ -46,30 +51,49 @@ def run(
         index: Folder of the item index.
         output: Folder of the vocabularies.
         key_file: File of the user hash key; the variable `TFMM_USER_KEY` otherwise.
+        control: How the job runs.
         pipeline_args: Flags for Beam.
     """
     shop = Schema.from_yaml(schema)
+    items = ItemIndex.open(files.fetched(index))
     secret = read_secret(key_file)
-    pipeline = beam.Pipeline(options=common.options(pipeline_args))
-    logs, _ = pipeline | log_shards.ReadLogs(shop, index, secret)
-    counted = logs | "Count" >> beam.ParDo(_Count(shop))
-    parts = [counted]
-    if shop.items is not None and shop.items.features:
-        read = pipeline | common.ReadTable(shop, "items", _item_roles(shop))
-        for what, found in ((_CATALOGUE, read.chunks), (_LETTERS, read[common.DEAD])):
-            parts.append(found | f"Name {what}" >> beam.Map(_named, what))
-    _ = (
-        parts
-        | "All counts" >> beam.Flatten()
-        | "Together" >> beam.GroupByKey()
-        | "Write" >> beam.ParDo(_Write(shop, index, output, key_check(secret)))
+    has_features = shop.items is not None and shop.items.features
+    job = Job(
+        "vocabularies",
+        output,
+        schema=shop,
+        tables=[*log_shards.tables_of(shop), *(["items"] if has_features else [])],
+        folders=[index],
+        arguments={"key": key_check(secret)},
+        control=control,
+        pipeline_args=pipeline_args,
+        row_bytes=log_shards.ROW_BYTES,
     )
-    common.finished(pipeline)
-    return read_manifest(output)
+    if job.said():
+        return {}
+    with job.running() as running:
+        work = running.work
+        logs = running.pipeline | log_shards.ReadLogs(shop, index, secret, work)
+        parts = [logs | "Count" >> beam.ParDo(_Count(shop))]
+        if has_features:
+            read = running.pipeline | ReadTable(shop, "items", work, _item_roles(shop))
+            parts.append(read | "Catalogue" >> beam.Map(_of_catalogue))
+        _ = (
+            parts
+            | "All counts" >> beam.Flatten()
+            | "Together" >> beam.GroupByKey()
+            | "Total" >> beam.ParDo(_Total(work))
+        )
+        running.finish()
+        with running.saving() as folder:
+            totals, catalogue = _found(work)
+            vocabularies, counts = decide(totals, catalogue, items, shop)
+            vocabularies.save(folder, counts, key_check=key_check(secret))
+        return running.manifest()
 
 
-def _named(data: bytes | str, what: str) -> tuple[int, tuple[str, bytes]]:
-    return 0, (what, data if isinstance(data, bytes) else data.encode())
+def _of_catalogue(data: bytes) -> tuple[int, tuple[str, bytes]]:
+    return 0, (_CATALOGUE, data)
 
 
 def _item_roles(schema: Schema) -> list[str]:
@@ -90,7 +114,7 @@ class _Count(beam.DoFn):
         for name, values, counts in _counts(shard, types, self._schema):
             if len(values):
                 table = pa.table({"value": values, "count": counts})
-                yield 0, (name, common.to_bytes(table))
+                yield 0, (name, chunked.to_bytes(table))
 
 
 def _counts(
@@ -142,38 +166,51 @@ def _moments(numbers: Any) -> tuple[pa.Array, np.ndarray]:
     return pa.array(MOMENTS), np.array(sums, np.float64)
 
 
-class _Write(common.WithIndex):
-    """Adds the shards' counts up, applies the minimum and writes the folder."""
+class _Total(beam.DoFn):
+    """Adds the shards' counts up, and keeps them where the launcher decides."""
 
-    def __init__(self, schema: Schema, index: str, output: str, key: str) -> None:
-        super().__init__(index)
-        self._schema, self._output, self._key = schema, output, key
+    def __init__(self, work: Work) -> None:
+        self._work = work
 
     def process(self, group: tuple[int, Iterable[tuple[str, bytes]]]) -> Iterator[None]:
         found: dict[str, list[bytes]] = {}
         for name, data in group[1]:
             found.setdefault(name, []).append(data)
-        catalogue = common.joined(found.pop(_CATALOGUE, []))
-        letters = [letter.decode() for letter in found.pop(_LETTERS, [])]
-        totals = {name: _total(chunks) for name, chunks in found.items()}
-        vocabularies, counts = decide(totals, catalogue, self.index, self._schema)
-        letters = common.sorted_letters(letters)
-        vocabularies.save(self._output, counts, letters, key_check=self._key)
+        catalogue = chunked.joined(found.pop(_CATALOGUE, []))
+        totals = [_total(name, chunks) for name, chunks in sorted(found.items())]
+        with self._work.unit("totals") as unit:
+            unit.write(_TOTALS, [chunked.to_bytes(pa.concat_tables(totals))], PACKS)
+            if catalogue is not None:
+                unit.write(_CATALOGUE, [chunked.to_bytes(catalogue)], PACKS)
         yield None
 
 
-def _total(chunks: Iterable[bytes]) -> dict[str, float]:
-    table = common.joined(chunks)
+def _total(name: str, chunks: Iterable[bytes]) -> pa.Table:
+    """Columns `name`, `value` and `count`, a row for every value in its order."""
+    table = chunked.joined(chunks)
     assert table is not None
+    counts = table["count"].cast(pa.float64())
+    table = table.set_column(table.column_names.index("count"), "count", counts)
     summed = table.group_by("value").aggregate([("count", "sum")])
-    pairs = zip(
-        summed["value"].to_pylist(), summed["count_sum"].to_pylist(), strict=True
-    )
-    return dict(sorted(pairs))
+    summed = summed.sort_by("value").rename_columns({"count_sum": "count"})
+    names = pa.array([name] * summed.num_rows, pa.string())
+    return summed.select(["value", "count"]).append_column("name", names)
+
+
+def _found(work: Work) -> tuple[dict[str, dict[str, float]], pa.Table | None]:
+    """What `_Total` wrote: name -> value -> count, and the catalogue."""
+    totals: dict[str, dict[str, float]] = {}
+    table = chunked.to_table(files.read(work.path(PACKS, _TOTALS)))
+    rows = zip(*(table[x].to_pylist() for x in ("name", "value", "count")), strict=True)
+    for name, value, amount in rows:
+        totals.setdefault(name, {})[value] = amount
+    path = work.path(PACKS, _CATALOGUE)
+    catalogue = chunked.to_table(files.read(path)) if files.facts(path) else None
+    return totals, catalogue
 
 
 def _arguments() -> Any:
-    arguments = common.parser(__doc__)
+    arguments = command.parser(__doc__)
     arguments.add_argument("--schema", required=True, help="the schema file")
     arguments.add_argument("--index", required=True, help="folder of the item index")
     arguments.add_argument("--output", required=True, help="folder to write")
@@ -181,5 +218,13 @@ def _arguments() -> Any:
     return arguments
 
 
+def _said(manifest: dict[str, Any]) -> str:
+    counts = manifest["counts"]
+    return (
+        f"vocabularies: {counts['written']:,} of {counts['read']:,} items have an "
+        "embedding of their own. Next: python -m beam_jobs.behaviours"
+    )
+
+
 if __name__ == "__main__":
-    common.main(_arguments(), run)
+    command.main(_arguments(), run, _said)

@@ -7,10 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from beam_jobs.job import Control
 from tfmm.records.example import decode
 from tfmm.records.tfrecord import read_records
 
 PLANTED_USER, PLANTED_QUERY = "plantedshopper", "plantedquery"
+# Tiny tables with a bad row have a large share of them.
+ANY_BAD = Control(max_bad_fraction=1)
 KEY = b"0123456789abcdef"
 LOG = {"files": "impressions.parquet", "user": "user", "item": "item", "time": "time"}
 SCHEMA = {
@@ -118,7 +121,11 @@ def build(schema, out, pipeline_args=()):
     key = out.parent / f"{out.name}.key"
     out.mkdir(parents=True, exist_ok=True)
     key.write_bytes(KEY)
-    common = {"schema": str(schema), "pipeline_args": pipeline_args}
+    common = {
+        "schema": str(schema),
+        "control": ANY_BAD,
+        "pipeline_args": pipeline_args,
+    }
     index = {"index": str(out / "index")}
     done = {"index": item_index.run(output=str(out / "index"), **common)}
     for name, job in (("items", item_media), ("searches", search_pairs)):

@@ -17,6 +17,7 @@ from tfmm import csv_rows
 from tfmm.errors import TfmmError
 
 CHUNK_ROWS = 65_536
+_JUDGED_BYTES = 1 << 20
 _SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl"}
 
 
@@ -28,11 +29,14 @@ class Part:
         file: Path or URI.
         first_row: Number of the piece's first row in the file.
         row_group: Parquet row group; `None` for a whole CSV or JSON lines file.
+        rows: Its rows; of a CSV or JSON lines file about as many, by its size and the
+            first of them.
     """
 
     file: str
     first_row: int = 0
     row_group: int | None = None
+    rows: int = 0
 
 
 def inspect(file: str) -> tuple[list[str], list[Part]]:
@@ -116,14 +120,25 @@ def _inspect_parquet(file: str) -> tuple[list[str], list[Part]]:
         sizes = [meta.metadata.row_group(group).num_rows for group in groups]
         names = meta.schema_arrow.names
     starts = np.cumsum([0, *sizes]).tolist()
-    return names, [Part(file, starts[i], i) for i, size in enumerate(sizes) if size]
+    pieces = [Part(file, starts[i], i, size) for i, size in enumerate(sizes) if size]
+    return names, pieces
 
 
 def _inspect_text(file: str) -> tuple[list[str], list[Part]]:
     first = next(_text_chunks(file, None, CHUNK_ROWS), None)
     if first is None:
         raise pa.ArrowInvalid("a file without rows")
-    return first.column_names, [Part(file)] if first.num_rows else []
+    pieces = [Part(file, rows=_about_rows(file))] if first.num_rows else []
+    return first.column_names, pieces
+
+
+def _about_rows(file: str) -> int:
+    """Rows of a text file, judged by the lines of its beginning."""
+    with _open(file) as source:
+        size, seen = source.size(), source.read(_JUDGED_BYTES)
+    header = _format(file) == "csv"
+    lines = seen.count(b"\n") + (not seen.endswith(b"\n"))
+    return max(1, round((lines - header) * size / len(seen)))
 
 
 def _text_chunks(file: str, columns: list[str] | None, rows: int) -> Iterator[pa.Table]:

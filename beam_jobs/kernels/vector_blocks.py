@@ -1,9 +1,8 @@
-"""Blocks of item vectors on disk, and the catalog's tables made of them."""
+"""Blocks of item vectors, and the catalog's tables made of them."""
 
-import tempfile
-from collections.abc import Mapping
+import io
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -27,25 +26,25 @@ class Block:
     tables: Mapping[str, VectorTable]
 
 
-def write_block(block: Block, folder: str) -> None:
-    """Writes a block under a name of its own, so that a retry writes the same file."""
+def to_npz(block: Block) -> bytes:
+    """A block as the content of an npz file."""
     arrays = {
         f"{name}.{part}": getattr(table, part)
         for name, table in block.tables.items()
         for part in _PARTS
     }
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
-        np.savez(file, rows=block.rows, **arrays)
-    Path(file.name).replace(Path(folder) / f"{block.rows[0]:012d}.npz")
+    made = io.BytesIO()
+    np.savez(made, rows=block.rows, **arrays)
+    return made.getvalue()
 
 
 def assemble(
-    folder: str, dimensions: Mapping[str, int], rows: int, items: int
+    blocks: Iterable[bytes], dimensions: Mapping[str, int], rows: int, items: int
 ) -> dict[str, VectorTable]:
     """All blocks as one table per modality; other rows are absent.
 
     Args:
-        folder: Where the blocks are.
+        blocks: What `to_npz` made of them.
         dimensions: Length of the vectors per modality.
         rows: Number of catalog rows.
         items: Number of items that were read.
@@ -62,8 +61,8 @@ def assemble(
         for name, dimension in dimensions.items()
     }
     seen = np.zeros(rows, bool)
-    for path in sorted(Path(folder).glob("*.npz")):
-        with np.load(path, allow_pickle=False) as block:
+    for data in blocks:
+        with np.load(io.BytesIO(data), allow_pickle=False) as block:
             at = block["rows"]
             _check_rows(at, rows)
             seen[at] = True

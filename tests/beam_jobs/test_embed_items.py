@@ -10,7 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 import tfmm
-from beam_jobs import embed_items
+from beam_jobs import command, embed_items
 from tfmm.catalog import Catalog
 from tfmm.encoders.titles import SPECIAL
 from tfmm.errors import TfmmError
@@ -225,9 +225,10 @@ def test_batch_size_must_be_positive(shop, tmp_path):
 def test_command_line(shop, tmp_path, capsys):
     folder, _ = shop
     inputs = [f"--{name}={folder / name}" for name in ("items", "encoder", "index")]
-    embed_items.common.main(
+    command.main(
         embed_items._arguments(),
         embed_items.run,
+        lambda manifest: json.dumps(manifest["counts"]),
         [*inputs, f"--output={tmp_path / 'catalog'}", "--direct_num_workers=1"],
     )
-    assert json.loads(capsys.readouterr().out)["written"] == 15
+    assert json.loads(capsys.readouterr().out.rsplit(" (", 1)[0])["written"] == 15

@@ -103,21 +103,23 @@ def test_rows_without_a_readable_id_are_counted(tmp_path):
     items = ["a", None, "b", "line\nbreak", "d", ""]
     tables = shop.changed("impressions", item=items)
     schema = shop.write(tmp_path / "shop", tables)
-    manifest = item_index.run(str(schema), str(tmp_path / "index"))
+    index = str(tmp_path / "index")
+    manifest = item_index.run(str(schema), index, control=shop.ANY_BAD)
     assert manifest["impressions"] == {
         "read": 6,
         "written": 3,
         "dropped": {"no_item": 1, "not_id": 2},
     }
     assert manifest["counts"]["read"] == 5  # a, b, c, d, e
-    assert not list(tmp_path.glob("index.ids-*"))
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["index", "shop"]
 
 
 def test_no_readable_id_at_all(tmp_path):
     tables = {"impressions": shop.TABLES["impressions"] | {"item": [None] * 6}}
     schema = shop.write(tmp_path / "shop", tables, items=None, **SMALL, **LOG)
     with pytest.raises(TfmmError, match="No table has an item id"):
-        item_index.run(str(schema), str(tmp_path / "index"))
+        item_index.run(str(schema), str(tmp_path / "index"), control=shop.ANY_BAD)
     assert not (tmp_path / "index").exists()
 
 

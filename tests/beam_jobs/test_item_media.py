@@ -32,7 +32,9 @@ def build(folder, items, index_ids=None, **changes):
     ids = index_ids or [x for x in pa.table(items)["id"].to_pylist() if x]
     ItemIndex.create(dict.fromkeys(ids)).save(folder / "index")
     output = folder / "items"
-    manifest = item_media.run(str(schema), str(folder / "index"), str(output))
+    manifest = item_media.run(
+        str(schema), str(folder / "index"), str(output), shop.ANY_BAD
+    )
     return manifest, shop.records(output), shop.letters(output)
 
 

@@ -50,10 +50,13 @@ def run(folder, searches=SEARCHES, items=ITEMS, roles=ROLES, media=True, **argum
     index, written = str(folder / "index"), str(folder / "items")
     ItemIndex.create(items["id"]).save(index)
     if media:
-        item_media.run(str(schema), index, written)
+        item_media.run(str(schema), index, written, shop.ANY_BAD)
     arguments["items"] = written if media else None
     arguments.setdefault("item_test_share", 0.0)
-    return search_pairs.run(str(schema), index, str(folder / "pairs"), **arguments)
+    pairs = str(folder / "pairs")
+    return search_pairs.run(
+        str(schema), index, pairs, control=shop.ANY_BAD, **arguments
+    )
 
 
 def pairs(folder, part):

@@ -16,7 +16,8 @@ def run(folder, searches, index=("a", "b", "c"), **changes):
     tables = {"searches": searches}
     schema = shop.write(folder / "shop", tables, **changes)
     ItemIndex.create(index).save(folder / "index")
-    return search_pairs.run(str(schema), str(folder / "index"), str(folder / "pairs"))
+    places = (str(folder / "index"), str(folder / "pairs"))
+    return search_pairs.run(str(schema), *places, control=shop.ANY_BAD)
 
 
 def test_pairs_by_hand(hand_made):

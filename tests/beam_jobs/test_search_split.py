@@ -35,7 +35,8 @@ def run(folder, split=PER_USER, roles=ROLES, **columns):
         folder / "shop", {"searches": searches | columns}, searches=roles, split=split
     )
     ItemIndex.create(["a"]).save(folder / "index")
-    return search_pairs.run(str(schema), str(folder / "index"), str(folder / "pairs"))
+    places = (str(folder / "index"), str(folder / "pairs"))
+    return search_pairs.run(str(schema), *places, control=shop.ANY_BAD)
 
 
 def times(folder, part):

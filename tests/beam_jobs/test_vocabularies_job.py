@@ -53,11 +53,10 @@ def test_bad_rows_of_the_catalogue_are_dead_letters(tmp_path):
     from beam_jobs import vocabularies
 
     output = tmp_path / "vocabularies"
-    manifest = vocabularies.run(
+    vocabularies.run(
         str(schema), str(tmp_path / "index"), str(output), str(tmp_path / "key")
     )
     assert shop.letters(output) == [("items.parquet", 2, "price", "not_number")]
-    assert manifest["counts"]["dead_letters"] == 1
     found = Vocabularies.open(output)
     # Of a repeated id the first row counts; what the index lacks has no row.
     assert found.items.numbers.ravel().tolist() == [0, 0, 1, 0, 3, 0, 0]

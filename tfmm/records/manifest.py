@@ -45,14 +45,14 @@ def writing(folder: str | Path) -> Iterator[Path]:
         5
     """
     folder = Path(folder).absolute()
-    _check_replaceable(folder)
+    check_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(folder)
+    remove_leftovers(folder)
     tmp = folder.with_name(f"{folder.name}.tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}")
     tmp.mkdir()
     try:
         yield tmp
-        _replace(tmp, folder)
+        put_in_place(tmp, folder)
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
 
@@ -77,11 +77,20 @@ def write_manifest(
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != NAME
     }
-    manifest = {"format": FORMAT, "kind": kind, "counts": dict(counts), "files": files}
-    text = json.dumps({**manifest, **facts}, indent=1, sort_keys=False)
     tmp = folder / (NAME + ".tmp")
-    tmp.write_text(text + "\n", encoding="utf-8")
+    tmp.write_text(manifest_text(kind, counts, files, **facts), encoding="utf-8")
     tmp.rename(folder / NAME)
+
+
+def manifest_text(
+    kind: str,
+    counts: Mapping[str, Any],
+    files: Mapping[str, Mapping[str, Any]],
+    **facts: Any,
+) -> str:
+    """The content of a `manifest.json`; `files` have `bytes` and `sha256` by name."""
+    manifest = {"format": FORMAT, "kind": kind, "counts": dict(counts), "files": files}
+    return json.dumps({**manifest, **facts}, indent=1, sort_keys=False) + "\n"
 
 
 def read_manifest(
@@ -105,8 +114,28 @@ def read_manifest(
             f"`{folder}` has no {NAME}, so it is not a finished output. "
             "Run the stage that writes it; what it may hold so far is not read."
         )
+    manifest = parsed_manifest(path.read_text(encoding="utf-8"), folder, kind)
+    for name, fact in manifest["files"].items():
+        _check_file(folder / name, fact, verify)
+    return manifest
+
+
+def parsed_manifest(
+    text: str, folder: str | Path, kind: str | None = None
+) -> dict[str, Any]:
+    """A manifest from its text.
+
+    Args:
+        text: Content of a `manifest.json`.
+        folder: Where it stands, for errors.
+        kind: The kind expected; `None` takes any.
+
+    Raises:
+        TfmmError: If it is no manifest, or of another kind or format.
+    """
+    path = f"{folder}/{NAME}"
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(text)
     except ValueError as error:
         raise TfmmError(
             f"`{path}` is not valid JSON. Received: {error}. Run its stage again."
@@ -121,8 +150,6 @@ def read_manifest(
             f"`{folder}` holds something else. Expected: {kind}. "
             f"Received: {manifest.get('kind')}. Point at the folder of kind {kind}."
         )
-    for name, fact in manifest["files"].items():
-        _check_file(folder / name, fact, verify)
     return manifest
 
 
@@ -147,7 +174,12 @@ def _check_file(path: Path, fact: Mapping[str, Any], verify: bool) -> None:
         )
 
 
-def _check_replaceable(folder: Path) -> None:
+def check_replaceable(folder: Path) -> None:
+    """Refuses a folder that holds files and is no earlier output.
+
+    Raises:
+        TfmmError: If it does.
+    """
     if folder.is_dir() and not (folder / NAME).is_file() and any(folder.iterdir()):
         raise TfmmError(
             f"`{folder}` would be replaced, but it is no earlier output. Expected: no "
@@ -156,17 +188,18 @@ def _check_replaceable(folder: Path) -> None:
         )
 
 
-def _replace(tmp: Path, folder: Path) -> None:
+def put_in_place(tmp: Path, folder: Path) -> None:
+    """Renames a finished folder over an earlier output, which is then removed."""
     if not folder.exists():
         tmp.rename(folder)
         return
-    old = folder.with_name(tmp.name.replace(".tmp-", ".old-"))
+    old = folder.with_name(f"{folder.name}.old-{os.getpid()}-{uuid.uuid4().hex[:8]}")
     folder.rename(old)
     tmp.rename(folder)
     shutil.rmtree(old)
 
 
-def _remove_leftovers(folder: Path) -> None:
+def remove_leftovers(folder: Path) -> None:
     """Removes what killed runs left, and only that: their process is gone."""
     for path in folder.parent.iterdir():
         found = _ASIDE.fullmatch(path.name.removeprefix(folder.name))
@@ -175,7 +208,7 @@ def _remove_leftovers(folder: Path) -> None:
         if is_alive(int(found["process"])):
             continue
         if found["kind"] == "old" and not folder.exists():
-            path.rename(folder)  # Killed between the two renames of `_replace`.
+            path.rename(folder)  # Killed between the two renames of `put_in_place`.
         else:
             shutil.rmtree(path, ignore_errors=True)
 

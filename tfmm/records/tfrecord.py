@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
 import google_crc32c
 
@@ -44,20 +45,31 @@ def read_records(path: str | Path) -> Iterator[bytes]:
         TfmmError: If the file is truncated or damaged.
     """
     with open(path, "rb") as file:
-        while header := file.read(12):
-            length = _checked(header[:8], header[8:], path)
-            (size,) = struct.unpack("<Q", length)
-            if size > MAX_RECORD_BYTES:
-                raise TfmmError(
-                    f"`{path}` is damaged. Received: a record of {size} bytes."
-                )
-            record = file.read(size)
-            if len(record) < size:
-                raise TfmmError(
-                    f"`{path}` ends in the middle of a record. Expected: {size} bytes. "
-                    f"Received: {len(record)}. Run the stage that wrote it again."
-                )
-            yield _checked(record, file.read(4), path)
+        yield from records_in(file, path)
+
+
+def records_in(file: IO[bytes], path: str | Path) -> Iterator[bytes]:
+    """Yields the records of an open TFRecord file, each checked by its CRC.
+
+    Args:
+        file: The file.
+        path: Its name in errors.
+
+    Raises:
+        TfmmError: If the file is truncated or damaged.
+    """
+    while header := file.read(12):
+        length = _checked(header[:8], header[8:], path)
+        (size,) = struct.unpack("<Q", length)
+        if size > MAX_RECORD_BYTES:
+            raise TfmmError(f"`{path}` is damaged. Received: a record of {size} bytes.")
+        record = file.read(size)
+        if len(record) < size:
+            raise TfmmError(
+                f"`{path}` ends in the middle of a record. Expected: {size} bytes. "
+                f"Received: {len(record)}. Run the stage that wrote it again."
+            )
+        yield _checked(record, file.read(4), path)
 
 
 def _masked_crc(data: bytes) -> bytes:

@@ -58,7 +58,6 @@ class Vocabularies:
         self,
         folder: str | Path,
         counts: Mapping[str, Any],
-        dead_letters: Sequence[str] = (),
         **facts: Any,
     ) -> None:
         """Writes the folder, whole or not at all.
@@ -66,7 +65,6 @@ class Vocabularies:
         Args:
             folder: Where to write.
             counts: Counts for the manifest.
-            dead_letters: Rows of the catalogue left out, as JSON lines.
             **facts: Further facts for the manifest, such as the `key_check` of the
                 key that hashed the users.
         """
@@ -77,13 +75,10 @@ class Vocabularies:
                 pq.write_table(table, tmp / "values" / f"{name}.parquet")
             for name in ItemTable.__dataclass_fields__:
                 np.save(tmp / f"{name}.npy", getattr(self.items, name))
-            if dead_letters:
-                text = "".join(letter + "\n" for letter in dead_letters)
-                (tmp / "dead_letters.jsonl").write_text(text, encoding="utf-8")
             write_manifest(
                 tmp,
                 kind=KIND,
-                counts={**counts, "dead_letters": len(dead_letters)},
+                counts=counts,
                 index=dict(self.index_stamp),
                 spec=self.spec.to_dict(),
                 sizes={name: len(values) for name, values in self.values.items()},

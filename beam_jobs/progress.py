@@ -1,0 +1,93 @@
+"""What a job has done so far, with its rate and what is left, on one machine."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+_LOOK_SECONDS = 0.5
+_LINE_SECONDS = 30
+
+
+@contextmanager
+def shown(
+    name: str, totals: Mapping[str, int], done: Callable[[], Mapping[str, int]]
+) -> Iterator[None]:
+    """Shows progress on standard error while the block runs.
+
+    A terminal gets a bar for each count; elsewhere a line is written now and then.
+
+    Args:
+        name: The job.
+        totals: What is counted, such as `rows` -> how many there will be.
+        done: Tells how many there are; called twice a second.
+    """
+    console = Console(stderr=True)
+    stop = threading.Event()
+    show = _bars if console.is_terminal else _written_lines
+    thread = threading.Thread(
+        target=show, args=(console, name, totals, done, stop), daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _bars(
+    console: Console,
+    name: str,
+    totals: Mapping[str, int],
+    done: Callable[[], Mapping[str, int]],
+    stop: threading.Event,
+) -> None:
+    columns = (
+        TextColumn(f"  {name}: {{task.description}}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    began = time.monotonic()
+    with Progress(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+        while not stop.wait(_LOOK_SECONDS):
+            for what, amount in done().items():
+                if what not in totals:
+                    continue
+                if what not in tasks:
+                    tasks[what] = bars.add_task(what, total=totals[what], rate="")
+                rate = _rate(amount, began)
+                bars.update(tasks[what], completed=amount, rate=rate)
+
+
+def _written_lines(
+    console: Console,
+    name: str,
+    totals: Mapping[str, int],
+    done: Callable[[], Mapping[str, int]],
+    stop: threading.Event,
+) -> None:
+    began = time.monotonic()
+    while not stop.wait(_LINE_SECONDS):
+        parts = [
+            f"{what} {amount:,} of {totals[what]:,} ({_rate(amount, began)})"
+            for what, amount in done().items()
+            if what in totals
+        ]
+        console.print(f"  {name}: {', '.join(parts) or 'starting'}", highlight=False)
+
+
+def _rate(amount: int, began: float) -> str:
+    return f"{amount / max(time.monotonic() - began, 1e-9):,.0f}/s"
