@@ -1,5 +1,6 @@
 """Turns impressions and events into timelines with requests as cut positions."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -11,8 +12,9 @@ import pyarrow.compute as pc
 from beam_jobs import command, files, log_shards, split_check
 from beam_jobs.counters import count, table_counts
 from beam_jobs.job import DEFAULT, Control, Job
-from beam_jobs.kernels import histories, timelines
+from beam_jobs.kernels import histories, negatives, timelines
 from beam_jobs.work import Unit, Work, file_name, shard_key
+from tfmm.errors import TfmmError
 from tfmm.identity import key_check, read_secret, require_key
 from tfmm.records.example import Value, encode
 from tfmm.records.index import ItemIndex
@@ -53,6 +55,13 @@ def run(
     items = ItemIndex.open(files.fetched(index))
     known = files.fetched(vocabularies)
     spec = Vocabularies.open(known, items).spec
+    if spec.weight != (shop.requests.negative_rate < 1):
+        raise TfmmError(
+            f"`{vocabularies}` were counted for requests with"
+            f"{'' if spec.weight else 'out'} sampled negatives. Received: "
+            f"negative_rate {shop.requests.negative_rate}. Run `vocabularies` again "
+            "with this schema."
+        )
     secret = read_secret(key_file)
     require_key(read_manifest(known).get("key_check"), secret, f"`{vocabularies}`")
     job = Job(
@@ -118,6 +127,7 @@ class _WriteShard(beam.DoFn):
     ) -> None:
         shard, _ = log_shards.load(chunks, self._schema, self._spec.event_types)
         count("impressions:dropped:request_too_long", shard.requests.cut)
+        shard = self._sampled(shard)
         count("events:dropped:repeated", shard.events.repeated)
         lag = int(self._schema.history.lag_seconds * 1_000_000)
         spans = histories.cuts(shard.requests, shard.events, lag)
@@ -135,6 +145,16 @@ class _WriteShard(beam.DoFn):
             name = file_name("timelines", number, self._work.shards)
             unit.write(f"{part}/{name}", map(framed, records))
             count(f"{part}:timelines", len(records))
+
+    def _sampled(self, shard: log_shards.LogShard) -> log_shards.LogShard:
+        if not self._spec.weight:
+            return shard
+        shown = shard.requests.impressions.num_rows
+        rate = self._schema.requests.negative_rate
+        requests = negatives.sampled(shard.requests, self._spec.labels, rate)
+        left_out = shown - requests.impressions.num_rows
+        count("impressions:dropped:sampled_out", left_out)
+        return dataclasses.replace(shard, requests=requests)
 
 
 def _records(

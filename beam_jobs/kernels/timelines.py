@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beam_jobs.kernels.windows import window_starts
 from tfmm.records.spec import FIRST_CODE, UNKNOWN_CODE
 from tfmm.records.split import (
     SPLITS,
@@ -71,7 +72,7 @@ def requests_of(impressions: pa.Table, schema: Schema) -> Requests:
     """Groups impressions into requests and applies the split rule.
 
     A request is one request id of one user, or without ids one user's impressions of
-    one moment. A request's time is its first impression's.
+    one moment or window. A request's time is its first impression's.
 
     Args:
         impressions: Columns `user`, `item` (rows), `time`, `source` (int64, file and
@@ -79,8 +80,11 @@ def requests_of(impressions: pa.Table, schema: Schema) -> Requests:
         schema: Gives request ids, limits and the split rule.
     """
     user, time = _int64(impressions["user"]), _int64(impressions["time"])
-    key = _codes(impressions["request"]) if schema.impressions.request else time
-    time = _first_time(user, key, time)
+    if schema.impressions.request:
+        key = _codes(impressions["request"])
+        time = _first_time(user, key, time)
+    else:
+        time = key = window_starts(user, time, schema.requests.window_seconds)
     place = (
         _number(impressions["position"])
         if schema.impressions.position

@@ -68,6 +68,7 @@ def decide(
         max_items=max([1, *map(int, totals.get(LONGEST, {}))]),
         position=schema.impressions.position is not None,
         base_score=schema.impressions.base_score is not None,
+        weight=schema.requests.negative_rate < 1,
     )
     table = ItemTable(embedding_row, codes, numbers, train_count)
     counts = {

@@ -26,6 +26,14 @@ def test_padding_does_not_dilute_the_loss():
     assert float(long) == pytest.approx(float(short), rel=1e-6)
 
 
+def test_a_weight_counts_a_candidate_several_times():
+    labels, logits = np.array([[1.0, 0.0, 9.0]]), np.array([[2.0, 0.5, 7.0]])
+    mask, weight = np.array([[True, True, False]]), np.array([[1.0, 3.0, np.nan]])
+    loss = masked_mean_loss(ranking_task(), labels, logits, mask, weight)
+    # -log(sigmoid(2)) = 0.126928, -log(1 - sigmoid(0.5)) = 0.974077 three times.
+    assert float(loss) == pytest.approx((0.126928 + 3 * 0.974077) / 4, abs=1e-5)
+
+
 def test_nothing_valid_is_a_loss_of_zero():
     ones = np.ones([1, 2], "float32")
     loss = masked_mean_loss(ranking_task(), ones, ones, np.zeros([1, 2], bool))

@@ -38,8 +38,8 @@ def requests(
     * `history_item`, `history_type` int32 `[B, L]`, oldest first, and `n_history`
       int32 `[B]`
     * `item` int32 `[B, N]` (catalog rows), `candidate_<f>`, `label_<name>` float32
-      `[B, N]`, `position` int32 and `base_score` float32 `[B, N]` where the log has
-      them, and `n_items` int32 `[B]`
+      `[B, N]`, `position` int32, `base_score` and `weight` float32 `[B, N]` where the
+      log has them, and `n_items` int32 `[B]`
 
     The counts are the only mask; what lies beyond them is 0.
 

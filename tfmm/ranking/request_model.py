@@ -18,10 +18,13 @@ from tfmm.ranking.tfrs_tasks import ranking_task
 Batch = Mapping[str, Any]
 
 
-def masked_mean_loss(task: Any, labels: Any, logits: Any, mask: Any) -> Any:
+def masked_mean_loss(
+    task: Any, labels: Any, logits: Any, mask: Any, weight: Any = None
+) -> Any:
     """Mean loss over the valid candidates of all replicas.
 
-    `sum_i mask_i * loss_i / sum_i mask_i` with the denominator taken over all replicas,
+    `sum_i w_i * loss_i / sum_i w_i`, where `w` is 0 outside the mask and else the
+    weight, with the denominator taken over all replicas,
     whose gradients are summed. A plain mean would be diluted by padding and would
     double the step under two replicas.
 
@@ -31,6 +34,7 @@ def masked_mean_loss(task: Any, labels: Any, logits: Any, mask: Any) -> Any:
         labels: float tensor `[B, N]`; anything outside the mask.
         logits: float tensor `[B, N]`.
         mask: bool tensor `[B, N]`.
+        weight: float tensor `[B, N]`, how many candidates each stands for; 1 if absent.
 
     Returns:
         float scalar.
@@ -43,7 +47,10 @@ def masked_mean_loss(task: Any, labels: Any, logits: Any, mask: Any) -> Any:
         >>> round(float(loss), 4)
         0.6931
     """
-    weights = ops.reshape(ops.cast(mask, "float32"), (-1,))
+    kept = ops.cast(mask, "float32")
+    if weight is not None:
+        kept = keep_valid(ops.cast(weight, "float32"), mask)
+    weights = ops.reshape(kept, (-1,))
     losses = task(
         ops.reshape(keep_valid(ops.cast(labels, "float32"), mask), (-1, 1)),
         ops.reshape(keep_valid(ops.cast(logits, "float32"), mask), (-1, 1)),
@@ -147,7 +154,7 @@ class RequestModel(Keras3Only, Resumable):
         mask = valid_mask(x["n_items"], ops.shape(x[keys[0]])[1])
         logits = list(y_pred.values()) if isinstance(y_pred, dict) else [y_pred]
         losses = [
-            masked_mean_loss(task, x[key], logit, mask)
+            masked_mean_loss(task, x[key], logit, mask, x.get("weight"))
             for task, key, logit in zip(self.tasks, keys, logits, strict=True)
         ]
         return sum(losses[1:], losses[0])

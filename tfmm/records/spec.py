@@ -68,6 +68,7 @@ class RequestSpec:
         max_items: Most candidates N.
         position: Whether requests carry positions.
         base_score: Whether requests carry a logged base score.
+        weight: Whether candidates carry a weight, as some stand for several.
     """
 
     users: int
@@ -80,6 +81,7 @@ class RequestSpec:
     max_items: int
     position: bool = False
     base_score: bool = False
+    weight: bool = False
 
     def of_scope(self, *scopes: str) -> tuple[Feature, ...]:
         """The features of the given scopes, in order."""

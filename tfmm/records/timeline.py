@@ -7,7 +7,8 @@ Features of a record, with T events, R requests and M shown items in all:
 * `request_time`, `request_start`, `request_cut`, `request_items` int64 `[R]`: moment,
   the history's span of events, number of shown items
 * `context_<f>` bytes or float `[R]`
-* `item` int64 `[M]`; `label_<name>`, `candidate_<f>`, `position`, `base_score` `[M]`
+* `item` int64 `[M]`; `label_<name>`, `candidate_<f>`, `position`, `base_score`,
+  `weight` `[M]`
 """
 
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ def columns(spec: RequestSpec) -> tuple[Column, ...]:
         for name, kind, wanted in (
             ("position", INTEGER, spec.position),
             ("base_score", REAL, spec.base_score),
+            ("weight", REAL, spec.weight),
         )
         if wanted
     ]

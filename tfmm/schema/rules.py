@@ -25,13 +25,20 @@ class History(Part):
 
 
 class Requests(Part):
-    """Limits of a request.
+    """What a request is, and how large.
 
     Args:
         max_items: Most candidates of one request, N; more are cut and counted.
+        window_seconds: Without a column of request ids: how long after a request's
+            first impression those of the same user belong to it. 0: its moment alone.
+        negative_rate: Share of the training candidates without any positive label that
+            is kept; each then stands for `1 / negative_rate` of them by its weight.
+            Validation and test keep all.
     """
 
     max_items: Annotated[int, Field(ge=1)] = 32
+    window_seconds: Annotated[float, Field(ge=0)] = 0
+    negative_rate: Annotated[float, Field(gt=0, le=1)] = 1
 
 
 class VocabularyRule(Part):
