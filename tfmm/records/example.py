@@ -26,10 +26,10 @@ def encode(features: Mapping[str, Value]) -> bytes:
         {'row': [7], 'title': [b'red shoe']}
     """
     entries = b"".join(
-        _field(1, _field(1, name.encode()) + _field(2, _feature(value)))
+        field(1, field(1, name.encode()) + field(2, _feature(value)))
         for name, value in features.items()
     )
-    return _field(1, entries)
+    return field(1, entries)
 
 
 def decode(record: bytes) -> dict[str, list]:
@@ -71,20 +71,21 @@ def varints(values: np.ndarray) -> bytes:
     return groups[used].tobytes()
 
 
+def field(number: int, content: bytes) -> bytes:
+    """A length-delimited field of a protobuf message."""
+    return bytes([number << 3 | _BYTES]) + _varint(len(content)) + content
+
+
 def _feature(value: Value) -> bytes:
     if isinstance(value, Packed):
-        return _field(3, _field(1, value) if value else b"")
+        return field(3, field(1, value) if value else b"")
     if isinstance(value, np.ndarray):
         if value.dtype.kind == "f":
             packed = value.astype("<f4").tobytes()
-            return _field(2, _field(1, packed) if packed else b"")
+            return field(2, field(1, packed) if packed else b"")
         packed = varints(value)
-        return _field(3, _field(1, packed) if packed else b"")
-    return _field(1, b"".join(_field(1, item) for item in value))
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return bytes([number << 3 | _BYTES]) + _varint(len(content)) + content
+        return field(3, field(1, packed) if packed else b"")
+    return field(1, b"".join(field(1, item) for item in value))
 
 
 def _varint(value: int) -> bytes:
