@@ -5,24 +5,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from beam_jobs import command, files, log_shards, split_check
 from beam_jobs.counters import count, table_counts
 from beam_jobs.job import DEFAULT, Control, Job
-from beam_jobs.kernels import histories, negatives, timelines
+from beam_jobs.kernels import histories, negatives, timeline_records, timelines
 from beam_jobs.work import Unit, Work, file_name, shard_key
 from tfmm.errors import TfmmError
 from tfmm.identity import key_check, read_secret, require_key
-from tfmm.records.example import Value, encode
+from tfmm.records.example_batch import framed_examples
 from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import read_manifest
 from tfmm.records.spec import RequestSpec
 from tfmm.records.split import SPLITS
-from tfmm.records.tfrecord import framed
-from tfmm.records.timeline import KIND, TEXT, Column, columns
+from tfmm.records.timeline import KIND
 from tfmm.records.vocabularies import Vocabularies
 from tfmm.schema import Schema
 
@@ -138,13 +134,13 @@ class _WriteShard(beam.DoFn):
         for reason, amount in unused.items():
             count(f"histories:dropped:{reason}", amount)
         for code, part in timelines.part_names():
-            chosen = np.flatnonzero(shard.requests.part == code)
-            records = list(
-                _records(shard, chosen, (starts, spans[1]), self._spec, part)
+            made = timeline_records.features(
+                shard, (starts, spans[1]), self._spec, code
             )
             name = file_name("timelines", number, self._work.shards)
-            unit.write(f"{part}/{name}", map(framed, records))
-            count(f"{part}:timelines", len(records))
+            unit.write(f"{part}/{name}", framed_examples(made))
+            for what, amount in timeline_records.counts(made, self._spec).items():
+                count(f"{part}:{what}", amount)
 
     def _sampled(self, shard: log_shards.LogShard) -> log_shards.LogShard:
         if not self._spec.weight:
@@ -155,122 +151,6 @@ class _WriteShard(beam.DoFn):
         left_out = shown - requests.impressions.num_rows
         count("impressions:dropped:sampled_out", left_out)
         return dataclasses.replace(shard, requests=requests)
-
-
-def _records(
-    shard: log_shards.LogShard,
-    chosen: np.ndarray,
-    spans: tuple[np.ndarray, np.ndarray],
-    spec: RequestSpec,
-    part: str,
-) -> Iterator[bytes]:
-    """One record for every user with a chosen request."""
-    requests, events = shard.requests, shard.events
-    shown = _shown_columns(requests.impressions, spec)
-    people = _user_columns(shard.users, spec)
-    users, firsts = np.unique(requests.user[chosen], return_index=True)
-    groups = np.split(chosen, firsts[1:]) if len(users) else []
-    for user, own in zip(users.tolist(), groups, strict=True):
-        starts = spans[0][own]
-        first, last = int(starts.min()), int(spans[1][own].max())
-        places = np.concatenate(
-            [np.arange(requests.first[r], requests.first[r + 1]) for r in own]
-        )
-        record: dict[str, Value] = {
-            "user": np.array([user]),
-            "event_item": events.item[first:last],
-            "event_type": events.type[first:last],
-            "event_time": events.time[first:last],
-            "request_time": requests.time[own],
-            "request_start": starts - first,
-            "request_cut": spans[1][own] - first,
-            "request_items": np.diff(requests.first)[own],
-        }
-        for column in columns(spec):
-            if column.per == "item":
-                record[column.name] = _taken(shown[column.name], places)
-            elif column.name not in record and column.per == "request":
-                record[column.name] = _taken(
-                    shown[column.name], requests.first[:-1][own]
-                )
-            elif column.name not in record and column.per == "user":
-                record[column.name] = people(column, user)
-        count(f"{part}:requests", len(own))
-        count(f"{part}:impressions", len(places))
-        count(
-            f"{part}:positives",
-            int(np.asarray(record[f"label_{spec.labels[0]}"]).sum()),
-        )
-        yield encode(record)
-
-
-def _taken(values: np.ndarray | list[bytes], places: np.ndarray) -> Value:
-    if isinstance(values, np.ndarray):
-        return values[places]
-    return [values[place] for place in places]
-
-
-def _shown_columns(
-    impressions: pa.Table, spec: RequestSpec
-) -> dict[str, np.ndarray | list[bytes]]:
-    """The columns of impressions by the names that records give them."""
-    found = {}
-    for column in columns(spec):
-        if column.per == "item" or column.name.startswith("context_"):
-            role = _role(column.name)
-            found[column.name] = _values(impressions[role].combine_chunks(), column)
-    return found
-
-
-def _role(name: str) -> str:
-    for prefix, role in (
-        ("label_", "label:"),
-        ("candidate_", "features:"),
-        ("context_", "context:"),
-    ):
-        if name.startswith(prefix):
-            return role + name.removeprefix(prefix)
-    return name
-
-
-def _values(values: pa.Array, column: Column) -> np.ndarray | list[bytes]:
-    if column.type == TEXT:
-        return [text.encode() for text in pc.fill_null(values, "").to_pylist()]
-    kind = np.int64 if column.type == "int64" else np.float32
-    # A score that was not logged is not a score of 0.
-    missing = np.nan if column.name == "base_score" else 0
-    return pc.fill_null(values, missing).to_numpy(zero_copy_only=False).astype(kind)
-
-
-def _user_columns(users: pa.Table | None, spec: RequestSpec) -> Any:
-    """A function from (column, user) to the user's value; missing is empty or 0."""
-    place = (
-        {}
-        if users is None
-        else {user: i for i, user in enumerate(users["user"].to_pylist())}
-    )
-    values = (
-        {}
-        if users is None
-        else {
-            feature.tensor: _values(
-                users[f"features:{feature.name}"].combine_chunks(),
-                Column(
-                    feature.tensor,
-                    "user",
-                    TEXT if feature.kind == "categorical" else "float32",
-                ),
-            )
-            for feature in spec.of_scope("user")
-        }
-    )
-
-    def value(column: Column, user: int) -> Value:
-        if user not in place:
-            return [b""] if column.type == TEXT else np.zeros(1, np.float32)
-        return _taken(values[column.name], np.array([place[user]]))
-
-    return value
 
 
 def _arguments() -> Any:

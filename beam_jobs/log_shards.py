@@ -1,6 +1,5 @@
 """The logs, users hashed, grouped so that one shard has a user's whole log."""
 
-import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pyarrow.compute as pc
 from beam_jobs import chunks as chunked
 from beam_jobs.counters import count
 from beam_jobs.kernels import timelines
+from beam_jobs.kernels.timelines import LogShard
 from beam_jobs.read_table import ReadTable
 from beam_jobs.with_index import WithIndex
 from beam_jobs.work import Work
@@ -25,21 +25,6 @@ DEFAULT_TYPE = "view"
 _SEED = ""
 # Memory per row of the logs on one machine, as benchmarks.beam_jobs measures it.
 ROW_BYTES = 200
-
-
-@dataclasses.dataclass(frozen=True)
-class LogShard:
-    """The log of one shard's users: requests, events and user features.
-
-    Args:
-        requests: The requests, with the split rule applied.
-        events: The behaviours.
-        users: The users' features by key, at most one row a user; `None` without.
-    """
-
-    requests: timelines.Requests
-    events: timelines.Events
-    users: pa.Table | None
 
 
 class ReadLogs(beam.PTransform):

@@ -62,6 +62,21 @@ class Events:
     repeated: int
 
 
+@dataclasses.dataclass(frozen=True)
+class LogShard:
+    """The log of one shard's users: requests, events and user features.
+
+    Args:
+        requests: The requests, with the split rule applied.
+        events: The behaviours.
+        users: The users' features by key, at most one row a user; `None` without.
+    """
+
+    requests: Requests
+    events: Events
+    users: pa.Table | None
+
+
 def event_types(schema: Schema, seen: set[str]) -> tuple[str, ...]:
     """All event types in a fixed order: type `i` has code `i + 2`."""
     label = {schema.history.label} if schema.history.label else set()

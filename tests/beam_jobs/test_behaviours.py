@@ -11,7 +11,6 @@ from beam_jobs import behaviours
 from tfmm.errors import TfmmError
 from tfmm.identity import user_key
 from tfmm.records.index import ItemIndex
-from tfmm.records.timeline import Column
 
 U1, U2 = user_key("u1", shop.KEY), user_key("u2", shop.KEY)
 A, B, C, D = 2, 3, 4, 5  # rows
@@ -58,16 +57,6 @@ def test_test_timelines_hold_the_full_prefix(hand_made):
     assert (test[U1]["request_start"], test[U1]["request_cut"]) == ([0], [2])
     assert test[U1]["item"] == [D]  # only the log knows it
     assert by_user(out / "timelines/validation") == {}
-
-
-def test_a_missing_logged_score_is_not_a_score_of_zero():
-    values = pa.array([0.25, None])
-    score, price = (
-        behaviours._values(values, Column(name, "item", "float32"))
-        for name in ("base_score", "candidate_price")
-    )
-    assert np.isnan(score[1]) and score[0] == 0.25
-    assert price.tolist() == [0.25, 0.0]
 
 
 def test_counts_by_hand(hand_made):

@@ -8,7 +8,7 @@ import numpy as np
 
 from tfmm.errors import TfmmError
 from tfmm.records.example import field
-from tfmm.records.ragged import Ragged, Texts
+from tfmm.records.ragged import Ragged, Texts, stretches
 from tfmm.records.tfrecord import masked_crcs
 
 # Values and features made at a time, so that what lies between stays in the cache.
@@ -158,10 +158,8 @@ def _varints(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _joined(pieces: list[_Pieces]) -> tuple[np.ndarray, np.ndarray]:
     """The pieces of every string together: uint8, and the bounds of the strings."""
     data = np.concatenate([part.data for part in pieces])
-    first = np.cumsum([0, *(len(part.data) for part in pieces)])
-    starts = np.stack([part.starts for part in pieces], 1) + first[:-1]
-    sizes = np.stack([part.sizes for part in pieces], 1).ravel()
-    ends = np.cumsum(sizes)
-    total = int(ends[-1]) if len(ends) else 0
-    places = np.arange(total) + np.repeat(starts.ravel() - ends + sizes, sizes)
-    return data[places], np.r_[0, ends[len(pieces) - 1 :: len(pieces)]]
+    first = np.cumsum([0, *(len(part.data) for part in pieces[:-1])])
+    starts = np.stack([part.starts for part in pieces], 1) + first
+    sizes = np.stack([part.sizes for part in pieces], 1)
+    places = stretches(starts.ravel(), sizes.ravel())
+    return data[places], np.r_[0, np.cumsum(sizes.sum(1))]

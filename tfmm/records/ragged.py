@@ -62,3 +62,15 @@ class Ragged:
         first, last, _ = part.indices(len(self))
         offsets = self.offsets[first : last + 1]
         return Ragged(self.values[offsets[0] : offsets[-1]], offsets - offsets[0])
+
+
+def stretches(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """The places of all stretches, one stretch after the other: int64 `[sizes.sum()]`.
+
+    Example:
+        >>> stretches(np.array([7, 2]), np.array([2, 3])).tolist()
+        [7, 8, 2, 3, 4]
+    """
+    ends = np.cumsum(sizes)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.arange(total) + np.repeat(starts - ends + sizes, sizes)
