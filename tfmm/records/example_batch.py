@@ -18,7 +18,7 @@ _TEXTS, _FLOATS, _INTEGERS = 1, 2, 3
 
 
 class _Pieces(NamedTuple):
-    """n byte strings: string `i` is the `sizes[i]` bytes of `data` from `starts[i]`."""
+    """Byte strings `[n, k]`: each the `sizes` bytes of `data` from `starts`."""
 
     data: np.ndarray
     starts: np.ndarray
@@ -71,95 +71,142 @@ def _slices(offsets: Sequence[np.ndarray]) -> Iterator[slice]:
 
 
 def _framed(features: Mapping[str, Ragged]) -> bytes:
-    entries = [piece for item in features.items() for piece in _entry(*item)]
-    record = _field(b"\n", entries)
-    head, foot = _heads(_sizes(record)), _blank(len(entries[0].sizes))
-    data, bounds = _joined([head, *record, foot])
+    record = _record(features)
+    head, foot = _framing(record.sizes.sum(1)), _blank(len(record.sizes))
+    data, bounds = _joined(_beside([head, record, foot]))
     crcs = masked_crcs(data.tobytes(), bounds[:-1] + _HEAD, bounds[1:] - _FOOT)
     data[bounds[1:, None] - np.arange(_FOOT, 0, -1)] = crcs
     return data.tobytes()
 
 
-def _heads(lengths: np.ndarray) -> _Pieces:
+def _record(features: Mapping[str, Ragged]) -> _Pieces:
+    """All records from the inside out: lists, their kinds, names, entries, records."""
+    kinds = np.array([_kind(column) for column in features.values()])
+    content = _beside([_content(column) for column in features.values()])
+    size = content.sizes
+    packed = _head(b"\n", size, (kinds != _TEXTS) & (size > 0))
+    size = packed.sizes + size
+    listed = _head((kinds << 3 | 2).astype(np.uint8)[:, None], size)
+    size = listed.sizes + size
+    value = _head(b"\x12", size)
+    name = _names(features, len(size))
+    size = name.sizes + value.sizes + size
+    entry = _head(b"\n", size)
+    record = _head(b"\n", (entry.sizes + size).sum(1, keepdims=True))
+    return _beside([record, _woven([entry, name, value, listed, packed, content])])
+
+
+def _framing(lengths: np.ndarray) -> _Pieces:
     """Every record's length and its checksum."""
     distinct, place = np.unique(lengths, return_inverse=True)
     written = distinct.astype("<u8").view(np.uint8).reshape(-1, 8)
     starts = np.arange(len(distinct)) * 8
     crcs = masked_crcs(written.tobytes(), starts, starts + 8)
     data = np.hstack([written, crcs]).ravel()
-    return _Pieces(data, place * _HEAD, np.full(len(place), _HEAD))
+    starts = place[:, None] * _HEAD
+    return _Pieces(data, starts, np.full_like(starts, _HEAD))
 
 
 def _blank(count: int) -> _Pieces:
     """Room for every record's checksum."""
-    none = np.zeros(count, np.int64)
+    none = np.zeros((count, 1), np.int64)
     return _Pieces(np.zeros(_FOOT, np.uint8), none, none + _FOOT)
 
 
-def _entry(name: str, column: Ragged) -> list[_Pieces]:
-    """The feature under its name, in every record."""
-    kind, content = _content(column)
-    values = [content]
-    if kind != _TEXTS:
-        values = _field(b"\n", values, content.sizes > 0)
-    named = field(1, name.encode()) + b"\x12"
-    return _field(b"\n", _field(named, _field(bytes([kind << 3 | 2]), values)))
+def _names(features: Mapping[str, Ragged], count: int) -> _Pieces:
+    """The features' names, in every record."""
+    texts = Texts.of([field(1, name.encode()) for name in features])
+    bounds = np.broadcast_to(texts.bounds, (count, len(features) + 1))
+    return _Pieces(texts.data, bounds[:, :-1], np.diff(bounds))
 
 
-def _content(column: Ragged) -> tuple[int, _Pieces]:
-    """The kind of list, and every record's values in it."""
+def _kind(column: Ragged) -> int:
+    if isinstance(column.values, Texts):
+        return _TEXTS
+    return _FLOATS if column.values.dtype.kind == "f" else _INTEGERS
+
+
+def _content(column: Ragged) -> _Pieces:
+    """Every record's values, `[n, 1]`, as its list has them."""
     values = column.values
     if isinstance(values, Texts):
-        texts = _Pieces(values.data, values.bounds[:-1], np.diff(values.bounds))
-        kind, (data, bounds) = _TEXTS, _joined(_field(b"\n", [texts]))
+        starts, sizes = values.bounds[:-1, None], np.diff(values.bounds)[:, None]
+        texts = _Pieces(values.data, starts, sizes)
+        data, bounds = _joined(_beside([_head(b"\n", sizes), texts]))
     elif values.dtype.kind == "f":
-        kind, data = _FLOATS, values.astype("<f4").view(np.uint8)
+        data = values.astype("<f4").view(np.uint8)
         bounds = np.arange(len(values) + 1) * 4
     else:
-        kind, (groups, sizes) = _INTEGERS, _varints(values)
-        data = groups[np.arange(groups.shape[1]) < sizes[:, None]]
-        bounds = np.r_[0, np.cumsum(sizes)]
+        groups, sizes = _varints(values)
+        data, bounds = _meant(groups, sizes), np.r_[0, np.cumsum(sizes)]
     ends = bounds[column.offsets]
-    return kind, _Pieces(data, ends[:-1], np.diff(ends))
+    return _Pieces(data, ends[:-1, None], np.diff(ends)[:, None])
 
 
-def _field(
-    lead: bytes, content: list[_Pieces], wanted: np.ndarray | None = None
-) -> list[_Pieces]:
-    """The content with its length, and a constant, before it; only where wanted."""
-    groups, sizes = _varints(_sizes(content))
-    before = np.frombuffer(lead, np.uint8)[None].repeat(len(sizes), 0)
-    data = np.hstack([before, groups])
-    sizes = (sizes + len(lead)) * (True if wanted is None else wanted)
-    head = _Pieces(data.ravel(), np.arange(len(data)) * data.shape[1], sizes)
-    return [head, *content]
+def _head(
+    tag: bytes | np.ndarray, sizes: np.ndarray, wanted: np.ndarray | None = None
+) -> _Pieces:
+    """A tag and a content's length as a varint for every content; only where wanted.
 
-
-def _sizes(pieces: list[_Pieces]) -> np.ndarray:
-    return np.sum([part.sizes for part in pieces], axis=0)
+    Args:
+        tag: One byte, or uint8 `[k, 1]`.
+        sizes: int64 `[n, k]`.
+        wanted: bool `[n, k]`.
+    """
+    groups, used = _varints(sizes.ravel())
+    data = np.empty((*sizes.shape, 1 + groups.shape[1]), np.uint8)
+    data[:, :, :1] = np.frombuffer(tag, np.uint8) if isinstance(tag, bytes) else tag
+    data[:, :, 1:] = groups.reshape(*sizes.shape, groups.shape[1])
+    used = (used + 1).reshape(sizes.shape)
+    if wanted is not None:
+        used *= wanted
+    starts = np.arange(sizes.size).reshape(sizes.shape) * data.shape[2]
+    return _Pieces(data.ravel(), starts, used)
 
 
 def _varints(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Each value as a varint, uint8 `[v, most]`, and how much of it is meant."""
     left = values.astype(np.int64).view(np.uint64)
-    sizes = np.ones(len(left), np.int64)
-    for place in range(1, 10):
-        longer = left >> np.uint64(7 * place) != 0
-        if not longer.any():
-            break
-        sizes += longer
-    groups = np.empty((len(left), int(sizes.max(initial=1))), np.uint8)
-    for place in range(groups.shape[1]):
-        groups[:, place] = (left >> np.uint64(7 * place)).astype(np.uint8) | 0x80
-    groups[np.arange(len(left)), sizes - 1] &= 0x7F
+    most = -(-int(left.max(initial=1)).bit_length() // 7)
+    left = left.astype(np.uint32) if most < 5 else left
+    groups, sizes = np.empty((len(left), most), np.uint8), np.ones(len(left), np.int64)
+    for place in range(most):
+        group = left.astype(np.uint8) & 0x7F
+        left = left >> left.dtype.type(7)
+        more = left != 0
+        groups[:, place] = group | more.view(np.uint8) << 7
+        sizes += more
     return groups, sizes
 
 
-def _joined(pieces: list[_Pieces]) -> tuple[np.ndarray, np.ndarray]:
-    """The pieces of every string together: uint8, and the bounds of the strings."""
-    data = np.concatenate([part.data for part in pieces])
-    first = np.cumsum([0, *(len(part.data) for part in pieces[:-1])])
-    starts = np.stack([part.starts for part in pieces], 1) + first
-    sizes = np.stack([part.sizes for part in pieces], 1)
-    places = stretches(starts.ravel(), sizes.ravel())
-    return data[places], np.r_[0, np.cumsum(sizes.sum(1))]
+def _meant(groups: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """The meant bytes of all varints, end to end."""
+    meant = np.empty(groups.shape, bool)
+    for place in range(groups.shape[1]):
+        np.greater(sizes, place, out=meant[:, place])
+    return np.compress(meant.ravel(), groups.ravel())
+
+
+def _beside(parts: Sequence[_Pieces]) -> _Pieces:
+    """The strings of all parts, `[n, k1 + k2 + ...]`."""
+    data = np.concatenate([part.data for part in parts])
+    first = np.cumsum([0, *(len(part.data) for part in parts)])
+    starts = [part.starts + at for part, at in zip(parts, first, strict=False)]
+    return _Pieces(data, np.hstack(starts), np.hstack([part.sizes for part in parts]))
+
+
+def _woven(parts: Sequence[_Pieces]) -> _Pieces:
+    """The first string of every part, then the second of every part, and so on."""
+    whole = _beside(parts)
+    count = len(whole.sizes)
+
+    def weave(values: np.ndarray) -> np.ndarray:
+        return values.reshape(count, len(parts), -1).swapaxes(1, 2).reshape(count, -1)
+
+    return _Pieces(whole.data, weave(whole.starts), weave(whole.sizes))
+
+
+def _joined(pieces: _Pieces) -> tuple[np.ndarray, np.ndarray]:
+    """The strings of every row together: uint8, and the bounds of the rows."""
+    places = stretches(pieces.starts.ravel(), pieces.sizes.ravel())
+    return pieces.data[places], np.r_[0, np.cumsum(pieces.sizes.sum(1))]
