@@ -6,10 +6,11 @@ import numpy as np
 import pyarrow as pa
 
 
-def to_bytes(table: pa.Table) -> bytes:
-    """A table as one Arrow IPC stream."""
+def to_bytes(table: pa.Table, compression: str | None = None) -> bytes:
+    """A table as one Arrow IPC stream; `"lz4"` for what a runner keeps or sends."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
+    options = pa.ipc.IpcWriteOptions(compression=compression, use_threads=False)
+    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
         writer.write_table(table)
     return sink.getvalue().to_pybytes()
 
@@ -29,6 +30,11 @@ def by_shard(
     table: pa.Table, keys: np.ndarray, shards: int
 ) -> Iterator[tuple[int, pa.Table]]:
     """The rows of each shard: a row's shard is its key modulo `shards`."""
-    shard = keys % shards
-    for number in np.unique(shard).tolist():
-        yield number, table.filter(pa.array(shard == number))
+    # Small integers are sorted by counting.
+    shard = (keys % shards).astype(np.min_scalar_type(shards))
+    order = np.argsort(shard, kind="stable")
+    table = table.take(pa.array(order))
+    numbers, firsts = np.unique(shard[order], return_index=True)
+    sizes = np.diff(firsts, append=len(shard))
+    for number, first, size in zip(numbers, firsts, sizes, strict=True):
+        yield int(number), table.slice(first, size)

@@ -80,12 +80,14 @@ class _Place(WithIndex):
         role = "id" if self._name == "users" else "user"
         keys = self._keys(table[role].combine_chunks())
         table = table.drop_columns(role).append_column("user", pa.array(keys))
+        if self._name != "users":  # Their first row counts, whatever is in it.
+            table = table.drop_columns("source")
         if "item" in table.column_names:
-            rows = self.index.rows_of(table["item"]).astype(np.int64)
+            rows = self.index.rows_of(table["item"])
             table = table.drop_columns("item").append_column("item", pa.array(rows))
         for shard, part in chunked.by_shard(table, keys, self._shards):
             if shard in self._left:
-                yield shard, (self._name, chunked.to_bytes(part))
+                yield shard, (self._name, chunked.to_bytes(part, "lz4"))
 
     def _keys(self, users: pa.Array) -> np.ndarray:
         encoded = users.dictionary_encode()

@@ -6,6 +6,7 @@ import pyarrow.csv
 import pytest
 from log_table import LOG, everything, impressions, write
 
+from tfmm.column_values import convert
 from tfmm.errors import TfmmError
 from tfmm.schema import Events, Items, Searches
 
@@ -144,6 +145,14 @@ def test_every_type_of_text_says_what_is_missing(tmp_path, kind):
     rows, letters = everything(impressions("log.parquet"), tmp_path)
     assert (rows["row"], rows["features:p"]) == ([0], [1.5])
     assert sorted(letters) == [(1, "c", "no_label"), (2, "t", "no_time")]
+
+
+@pytest.mark.parametrize("odd", [[], ["é"], ["b\nc"], ["\x7f"], ["f\x85g", None]])
+def test_ids_beside_odd_ones(odd):
+    """A column of plain letters alone is checked in another way."""
+    found = convert(pa.array(["a b", "", None, "~", *odd], pa.string()), "id", "s")
+    expected = {"é": "é"}
+    assert found.to_pylist() == ["a b", None, None, "~", *map(expected.get, odd)]
 
 
 def test_categories_are_one_line_and_empty_ones_are_missing(tmp_path):

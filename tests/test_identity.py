@@ -1,8 +1,17 @@
+import hashlib
+
 import numpy as np
 import pytest
 
 from tfmm.errors import TfmmError
-from tfmm.identity import VARIABLE, key_check, read_secret, require_key, user_keys
+from tfmm.identity import (
+    VARIABLE,
+    key_check,
+    read_secret,
+    require_key,
+    user_key,
+    user_keys,
+)
 
 SECRET = b"0123456789abcdef"
 
@@ -12,6 +21,19 @@ def test_keys_depend_on_the_user_and_the_secret():
     assert keys.dtype == np.int64 and (keys >= 0).all()
     assert keys[0] == keys[2] != keys[1]
     assert user_keys(["a"], SECRET[::-1])[0] != keys[0]
+
+
+@pytest.mark.parametrize("secret", [SECRET, b"k" * 100])
+def test_keys_by_the_hash_itself(secret):
+    users = ["", "a", "Größe", "u" * 300]
+    digests = [
+        hashlib.blake2b(user.encode(), digest_size=8, key=secret[:64]).digest()
+        for user in users
+    ]
+    expected = [int.from_bytes(digest, "little") >> 1 for digest in digests]
+    assert user_keys(users, secret).tolist() == expected
+    assert [user_key(user, secret) for user in users] == expected
+    assert user_keys([], secret).tolist() == []
 
 
 def test_secret_from_file_before_variable(tmp_path, monkeypatch):

@@ -28,7 +28,6 @@ _MISSING = dict.fromkeys(("number", "label", "time"), _NO_NUMBER) | {
 # Ids and categories are lines of the vocabulary files that an export carries: no
 # control characters, nor what some readers take for the end of a line.
 _NO_LINE = r"[\x00-\x1f\x7f-\x{9f}\x{2028}\x{2029}]"
-_NO_ID = rf"^$|{_NO_LINE}"
 
 
 def missing_as_null(raw: pa.Array, kind: str) -> pa.Array:
@@ -81,16 +80,16 @@ def _media(raw: pa.Array) -> pa.Array:
 
 
 def _id(raw: pa.Array) -> pa.Array:
-    return _without(_NO_ID, _text(raw))
+    text = _category(raw)
+    return _where(pc.greater(pc.binary_length(text), 0), text)
 
 
 def _category(raw: pa.Array) -> pa.Array:
-    return _without(_NO_LINE, _text(raw))
-
-
-def _without(pattern: str, text: pa.Array) -> pa.Array:
-    odd = pc.match_substring_regex(text, pattern)
-    return pc.if_else(pc.fill_null(odd, True), pa.scalar(None, pa.string()), text)
+    text = _text(raw)
+    fits = pc.ascii_is_printable(text)
+    if pc.all(fits).as_py() is False:  # Most columns are spared the pattern.
+        fits = pc.invert(pc.match_substring_regex(text, _NO_LINE))
+    return _where(fits, text)
 
 
 def _ids(raw: pa.Array) -> pa.Array:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from beam_jobs.kernels.ordering import changes
 from beam_jobs.kernels.timelines import Events, Requests
 
 
@@ -19,9 +20,11 @@ def cuts(requests: Requests, events: Events, lag: int) -> tuple[np.ndarray, np.n
     Returns:
         Start of the user's events and end of the history, int64 `[R]` each.
     """
-    start = np.searchsorted(events.user, requests.user, "left")
-    end = _search(events.user, events.time, requests.user, requests.time - lag)
-    return start, np.maximum(start, end)
+    new = changes(requests.user)
+    users, place = requests.user[new], np.cumsum(new) - 1
+    start = np.searchsorted(events.user, users, "left")[place]
+    stop = np.searchsorted(events.user, users, "right")[place]
+    return start, _cut(events.time, start, stop, requests.time - lag)
 
 
 def newest(
@@ -57,17 +60,17 @@ def _covered(start: np.ndarray, end: np.ndarray, size: int) -> np.ndarray:
     return np.cumsum(steps)[:size] > 0
 
 
-def _search(
-    user: np.ndarray, time: np.ndarray, wanted_user: np.ndarray, wanted: np.ndarray
+def _cut(
+    time: np.ndarray, start: np.ndarray, stop: np.ndarray, limit: np.ndarray
 ) -> np.ndarray:
-    """Where (wanted_user, wanted) would go, left, in arrays ordered by both."""
-    moments = np.unique(np.concatenate([time, wanted]))
-    width = np.int64(len(moments) + 1)
-    people = np.unique(np.concatenate([user, wanted_user]))
+    """The first place of every span whose time is not before the limit, by bisection.
 
-    def joint(of_user: np.ndarray, of_time: np.ndarray) -> np.ndarray:
-        return np.searchsorted(people, of_user) * width + np.searchsorted(
-            moments, of_time
-        )
-
-    return np.searchsorted(joint(user, time), joint(wanted_user, wanted), "left")
+    Each step halves all spans at once.
+    """
+    low, high = start.copy(), stop.copy()
+    while len(left := np.flatnonzero(low < high)):
+        middle = (low[left] + high[left]) // 2
+        before = time[middle] < limit[left]
+        low[left[before]] = middle[before] + 1
+        high[left[~before]] = middle[~before]
+    return low

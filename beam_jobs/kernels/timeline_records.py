@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beam_jobs.kernels.ordering import changes
 from beam_jobs.kernels.timelines import LogShard
 from tfmm.records.ragged import Ragged, Texts, stretches
 from tfmm.records.spec import RequestSpec
@@ -30,7 +31,8 @@ def features(
     requests, events = shard.requests, shard.events
     chosen = np.flatnonzero(requests.part == part)
     starts, ends = (span[chosen] for span in spans)
-    users, firsts = np.unique(requests.user[chosen], return_index=True)
+    firsts = np.flatnonzero(changes(requests.user[chosen]))
+    users = requests.user[chosen[firsts]]
     request = np.r_[firsts, len(chosen)]
     oldest = np.minimum.reduceat(starts, firsts)
     history = np.maximum.reduceat(ends, firsts) - oldest

@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beam_jobs.kernels import ordering
+from beam_jobs.kernels.ordering import changes
 from beam_jobs.kernels.windows import window_starts
 from tfmm.records.spec import FIRST_CODE, UNKNOWN_CODE
 from tfmm.records.split import (
@@ -95,22 +97,21 @@ def requests_of(impressions: pa.Table, schema: Schema) -> Requests:
         schema: Gives request ids, limits and the split rule.
     """
     user, time = _int64(impressions["user"]), _int64(impressions["time"])
+    ties = [_int64(impressions["item"])]
+    if schema.impressions.position:
+        ties.append(_number(impressions["position"]))
+    request = []
     if schema.impressions.request:
-        key = _codes(impressions["request"])
-        time = _first_time(user, key, time)
+        request = [_codes(impressions["request"])]
+        time = _first_time(user, request[0], time)
     else:
-        time = key = window_starts(user, time, schema.requests.window_seconds)
-    place = (
-        _number(impressions["position"])
-        if schema.impressions.position
-        else np.zeros(len(user))
-    )
-    keys = [_int64(impressions["item"]), place, key, time, user]
-    order = np.lexsort(keys)
-    if not _changes(*(column[order] for column in keys)).all():
-        order = np.lexsort(_content(impressions) + keys)
-    user, time, key = user[order], time[order], key[order]
-    new = _changes(user, time, key)
+        time = window_starts(user, time, schema.requests.window_seconds)
+    keys = [*ties, *request]
+    order = ordering.order([time, user], keys)
+    if not changes(*(column[order] for column in (user, time, *keys))).all():
+        order = ordering.order([time, user], _content(impressions) + keys)
+    user, time = user[order], time[order]
+    new = changes(user, time, *(codes[order] for codes in request))
     number = np.cumsum(new) - 1
     rank = np.arange(len(user)) - np.flatnonzero(new)[number] if len(user) else number
     kept = rank < schema.requests.max_items
@@ -150,9 +151,10 @@ def events_of(
         empty = np.zeros(0, np.int64)
         return Events(empty, empty, empty, empty, empty.astype(bool), 0)
     joined = [np.concatenate(column) for column in zip(*columns, strict=True)]
-    order = np.lexsort(joined[::-1])
+    user, time, kind, item, _ = joined
+    order = ordering.order([time, user], [item, kind])
     user, time, kind, item, from_table = (column[order] for column in joined)
-    new = _changes(user, time, kind, item)
+    new = changes(user, time, kind, item)
     repeated = int(from_table[~new].sum())
     logged = from_table[new]  # Of equal rows, the impression's comes first.
     return Events(user[new], time[new], kind[new], item[new], logged, repeated)
@@ -208,22 +210,12 @@ def _split(user: np.ndarray, time: np.ndarray, schema: Schema) -> np.ndarray:
 
 def _first_time(user: np.ndarray, key: np.ndarray, time: np.ndarray) -> np.ndarray:
     """The earliest time among the rows of the same user and key."""
-    order = np.lexsort((time, key, user))
-    new = _changes(user[order], key[order])
-    first = time[order][new][np.cumsum(new) - 1]
+    order = np.lexsort((key, user))
+    new = changes(user[order], key[order])
+    first = np.minimum.reduceat(time[order], np.flatnonzero(new))
     result = np.empty_like(time)
-    result[order] = first
+    result[order] = first[np.cumsum(new) - 1]
     return result
-
-
-def _changes(*columns: np.ndarray) -> np.ndarray:
-    """True where any of the columns differs from the row before."""
-    new = np.ones(len(columns[0]), bool)
-    if len(new):
-        new[1:] = False
-        for column in columns:
-            new[1:] |= column[1:] != column[:-1]
-    return new
 
 
 def _event_columns(
@@ -248,7 +240,9 @@ def _number(column: pa.ChunkedArray) -> np.ndarray:
 
 def _codes(column: pa.ChunkedArray) -> np.ndarray:
     """Text as integers in the text's order."""
-    return pc.rank(column, tiebreaker="dense").to_numpy().astype(np.int64)
+    found = column.combine_chunks().dictionary_encode("encode")
+    ranks = pc.rank(found.dictionary, tiebreaker="dense").to_numpy().astype(np.int64)
+    return ranks[found.indices.to_numpy()]
 
 
 def _content(impressions: pa.Table) -> list[np.ndarray]:
