@@ -11,7 +11,9 @@ from beam_jobs import command, files
 from beam_jobs.chunks import by_shard, joined, to_bytes, to_table
 from beam_jobs.counters import count, table_counts
 from beam_jobs.job import DEFAULT, Control, Job
-from beam_jobs.kernels import media
+from beam_jobs.kernels.pictures import Picture
+from beam_jobs.kernels.promotion import promote
+from beam_jobs.kernels.titles import title
 from beam_jobs.media_rows import WithMedia
 from beam_jobs.read_table import ReadTable, files_of, letter_of
 from beam_jobs.work import Unit, Work, file_name, shard_key
@@ -102,9 +104,15 @@ def _build(pipeline: beam.Pipeline, schema: Schema, index: str, work: Work) -> N
 
 
 def _own_counts(found: dict[str, int], name: str) -> dict[str, Any]:
-    """Counts of items' own media, and how often a further one took their place."""
+    """Counts of items' own media, and how often a further one took their place.
+
+    Of pictures also how many are the first frame of an animation.
+    """
     further = found.get(f"{name}:from_further", 0)
-    return table_counts(found, name) | {"from_further": further}
+    counts = table_counts(found, name) | {"from_further": further}
+    if name == "pictures":
+        counts["first_frame"] = found.get("pictures:first_frame", 0)
+    return counts
 
 
 def _roles(schema: Schema) -> list[str]:
@@ -125,7 +133,7 @@ class _Normalise(WithMedia):
         table = self.known(whole, "id")
         rows = self.index.rows_of(table["id"])
         source = table["source"].to_numpy()
-        titles = [media.title(text) for text in self._optional(table, "title")]
+        titles = [title(text) for text in self._optional(table, "title")]
         pictures = [self.picture(value) for value in self._optional(table, "image")]
         for name, reasons in (
             ("titles", ["" if text else "empty" for text in titles]),
@@ -134,6 +142,7 @@ class _Normalise(WithMedia):
             count(f"{name}:read", len(reasons))
             for reason in filter(None, reasons):
                 count(f"{name}:dropped:{reason}")
+        count("pictures:first_frame", sum(x.first_frame for x in pictures))
         for place, made in enumerate(pictures):
             if made.reason not in ("", "absent"):
                 self.leave_out(int(source[place]), self._column, made.reason)
@@ -141,8 +150,8 @@ class _Normalise(WithMedia):
         more_pictures = self._more_pictures(table, pictures)
         usable = [made.jpeg != b"" for made in pictures]
         for name, promoted in (
-            ("titles", media.promote(titles, more_titles, [x != "" for x in titles])),
-            ("pictures", media.promote(pictures, more_pictures, usable)),
+            ("titles", promote(titles, more_titles, [x != "" for x in titles])),
+            ("pictures", promote(pictures, more_pictures, usable)),
         ):
             count(f"{name}:from_further", promoted)
         equivalent = self._optional(table, "equivalent")
@@ -154,6 +163,8 @@ class _Normalise(WithMedia):
                 "title": pa.array(titles, pa.string()),
                 "image": pa.array([made.jpeg for made in pictures], pa.binary()),
                 "digest": pa.array([made.digest for made in pictures], pa.binary()),
+                "width": pa.array([made.width for made in pictures], pa.int64()),
+                "height": pa.array([made.height for made in pictures], pa.int64()),
                 "more_titles": pa.array(more_titles, pa.list_(pa.string())),
                 "more_images": pa.array(
                     [[made.jpeg for made in some] for some in more_pictures],
@@ -170,27 +181,27 @@ class _Normalise(WithMedia):
     def _more_titles(self, table: pa.Table, titles: list[str]) -> list[list[str]]:
         """Per row the titles in other languages, each once."""
         result = []
-        for title, given in zip(titles, _lists(table, "more_titles_"), strict=True):
-            kept = {title: None}
+        for own, given in zip(titles, _lists(table, "more_titles_"), strict=True):
+            kept = {own: None}
             for _, text in given:
-                clean = media.title(text)
+                clean = title(text)
                 reason = "empty" if not clean else "repeated" if clean in kept else ""
                 count("more_titles:read")
                 count(f"more_titles:dropped:{reason}", bool(reason))
                 kept[clean] = None
-            result.append([text for text in kept if text and text != title])
+            result.append([text for text in kept if text and text != own])
         return result
 
     def _more_pictures(
-        self, table: pa.Table, pictures: list[media.Picture]
-    ) -> list[list[media.Picture]]:
+        self, table: pa.Table, pictures: list[Picture]
+    ) -> list[list[Picture]]:
         """Per row the further pictures, each once; dead letters of the bad."""
         result = []
         lists = _lists(table, "more_images_")
         for source, first, given in zip(
             table["source"].to_pylist(), pictures, lists, strict=True
         ):
-            kept: dict[bytes, media.Picture] = {}
+            kept: dict[bytes, Picture] = {}
             for role, value in given:
                 made = self.picture(value)
                 repeated = made.digest in kept or made.digest == first.digest
@@ -254,6 +265,8 @@ def _record(item: dict[str, Any]) -> bytes:
             "title": [item["title"].encode()],
             "image": [item["image"]],
             "image_hash": [item["digest"]],
+            "image_width": np.array([item["width"]]),
+            "image_height": np.array([item["height"]]),
             "more_titles": [text.encode() for text in item["more_titles"]],
             "more_images": item["more_images"],
             "equivalent": [item["equivalent"].encode()],

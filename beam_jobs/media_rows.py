@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_jobs.counters import count
-from beam_jobs.kernels import media
+from beam_jobs.kernels.fetch import fetch
+from beam_jobs.kernels.pictures import Picture, picture
 from beam_jobs.read_table import files_of, letter_of
 from beam_jobs.with_index import WithIndex
 from beam_jobs.work import Work
@@ -45,14 +46,15 @@ class WithMedia(WithIndex):
             self.leave_out(source, column, "not_in_index")
         return table.filter(known)
 
-    def picture(self, value: bytes | str | None) -> media.Picture:
+    def picture(self, value: bytes | str | None) -> Picture:
         """The picture behind a value, ready for a record, or why there is none."""
         if not value:
-            return media.Picture(reason="absent")
-        data, reason = media.fetch(value, self._root, self._media.max_bytes)
+            return Picture(reason="absent")
+        rule = self._media
+        data, reason = fetch(value, self._root, rule.max_bytes)
         if reason:
-            return media.Picture(reason=reason)
-        return media.picture(data, self._media.image_size, self._media.max_pixels)
+            return Picture(reason=reason)
+        return picture(data, rule.image_size, rule.max_pixels, rule.quality)
 
     def leave_out(self, source: int, column: str, reason: str) -> None:
         """Makes a dead letter; `write_letters` writes it."""

@@ -10,8 +10,9 @@ import pyarrow as pa
 from beam_jobs.chunks import by_shard, joined, to_bytes, to_table
 from beam_jobs.counters import count
 from beam_jobs.item_facts import ItemFacts
-from beam_jobs.kernels import media
 from beam_jobs.kernels import pairs as kernel
+from beam_jobs.kernels.pictures import Picture
+from beam_jobs.kernels.titles import title
 from beam_jobs.media_rows import WithMedia
 from beam_jobs.pair_counts import Media, count_negatives, count_pairs
 from beam_jobs.search_split import SearchSplit
@@ -94,7 +95,7 @@ class PairsOfSearches(WithMedia):
 
     def _asked(self, pair: Pair, search: dict[str, Any]) -> tuple[list[Pair], str]:
         """The pair of the words and the picture searched for, or why there is none."""
-        text = media.title(search.get("query_text"))
+        text = title(search.get("query_text"))
         image = self._image(search.get("query_image"))
         reason = "" if image.reason == "absent" else image.reason
         if not (reason or text or image.jpeg):
@@ -133,7 +134,7 @@ class PairsOfSearches(WithMedia):
         rows = np.array([row])
         return {name: bool(self._facts.has(name, rows)[0]) for name in QUERIES}
 
-    def _image(self, value: bytes | str | None) -> media.Picture:
+    def _image(self, value: bytes | str | None) -> Picture:
         made = self.picture(value)
         if made.reason != "absent":
             count("pictures:read")

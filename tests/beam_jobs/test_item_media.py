@@ -13,7 +13,7 @@ from tfmm.records.index import ItemIndex
 GOOD = encoded(noise((40, 20)))
 CASES = [
     ("absent", None, None),
-    ("animated", animation(), "animated"),
+    ("animated", animation(), None),
     ("corrupt", b"\xff\xd8\xff" + b"corrupt" * 20, "not_a_picture"),
     ("good", GOOD, None),
     ("huge", huge_png(), "too_many_pixels"),
@@ -48,7 +48,7 @@ def test_an_item_with_a_bad_picture_keeps_its_title(tmp_path):
     titles = {r["item_id"][0].decode(): r["title"][0].decode() for r in records}
     assert titles == {name: f"Title of {name}" for name, _, _ in CASES}
     pictures = {r["item_id"][0].decode(): r["image"][0] for r in records}
-    assert [name for name, jpeg in pictures.items() if jpeg] == ["good"]
+    assert {name for name, jpeg in pictures.items() if jpeg} == {"animated", "good"}
     image = Image.open(io.BytesIO(pictures["good"]))
     assert image.size == (8, 16) and image.mode == "RGB"
     assert letters == [
@@ -57,9 +57,12 @@ def test_an_item_with_a_bad_picture_keeps_its_title(tmp_path):
         if reason
     ]
     assert manifest["counts"] == {"read": 7, "written": 7, "dropped": {}}
-    dropped = {reason or "absent": 1 for name, _, reason in CASES if name != "good"}
-    expected = {"read": 7, "written": 1, "dropped": dict(sorted(dropped.items()))}
-    assert manifest["pictures"] == expected | {"from_further": 0}
+    dropped = {reason: 1 for _, _, reason in CASES if reason} | {"absent": 1}
+    expected = {"read": 7, "written": 2, "dropped": dict(sorted(dropped.items()))}
+    assert manifest["pictures"] == expected | {"from_further": 0, "first_frame": 1}
+    sizes = {r["item_id"][0]: r["image_width"] + r["image_height"] for r in records}
+    assert sizes[b"good"] == [20, 40] and sizes[b"animated"] == [8, 8]
+    assert sizes[b"absent"] == sizes[b"huge"] == [0, 0]
     assert len(manifest["files"]) == 9  # 8 shards and the dead letters
 
 

@@ -55,15 +55,21 @@ class VocabularyRule(Part):
 
 
 class Media(Part):
-    """How pictures are stored in item records.
+    """How pictures are stored in item and pair records: as JPEG.
+
+    Pictures may come as JPEG, PNG, WebP, GIF, BMP or AVIF. They are not stored as WebP
+    or AVIF: the towers decode pictures inside the served graph, and not every server
+    in use reads those.
 
     Args:
         image_size: Longest side in pixels.
+        quality: Of the JPEGs, 1 to 100.
         max_pixels: Pictures with more pixels are refused before decoding.
         max_bytes: Files larger than this are refused before reading.
     """
 
     image_size: Annotated[int, Field(ge=16, le=2048)] = 224
+    quality: Annotated[int, Field(ge=1, le=100)] = 90
     max_pixels: Annotated[int, Field(ge=1)] = 50_000_000
     max_bytes: Annotated[int, Field(ge=1)] = 32_000_000
 
