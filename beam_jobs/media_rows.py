@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_jobs.counters import count
-from beam_jobs.kernels.fetch import fetch
+from beam_jobs.kernels.fetch import Limits, fetch
 from beam_jobs.kernels.pictures import Picture, picture
 from beam_jobs.read_table import files_of, letter_of
 from beam_jobs.with_index import WithIndex
@@ -33,7 +33,9 @@ class WithMedia(WithIndex):
         self._work, self._letters = work, list[DeadLetter]()
         table = getattr(schema, name)
         self._table, self._name, self._media = table, name, schema.media
-        self._root = schema.folder / (table.image_root or ".")
+        root = table.image_root or "."
+        self._root = root if "://" in root else str(schema.folder / root)
+        self._limits = Limits(schema.media.max_bytes)
         self._files = files_of(schema, name)
 
     def known(self, table: pa.Table, role: str) -> pa.Table:
@@ -50,10 +52,10 @@ class WithMedia(WithIndex):
         """The picture behind a value, ready for a record, or why there is none."""
         if not value:
             return Picture(reason="absent")
-        rule = self._media
-        data, reason = fetch(value, self._root, rule.max_bytes)
+        data, reason = fetch(value, self._root, self._limits)
         if reason:
             return Picture(reason=reason)
+        rule = self._media
         return picture(data, rule.image_size, rule.max_pixels, rule.quality)
 
     def leave_out(self, source: int, column: str, reason: str) -> None:

@@ -153,6 +153,8 @@ def _missing_files(images: pa.ChunkedArray, schema: Schema) -> float | None:
     if not pa.types.is_string(images.type):
         return None
     assert schema.items is not None
+    if "://" in (schema.items.image_root or ""):
+        return None
     root = schema.folder / (schema.items.image_root or "")
     paths = [
         Path(path)

@@ -34,7 +34,8 @@ class Items(Table):
         id: Column of the item id, text or integer.
         title: Column of the title.
         image: Column of pictures: encoded bytes, or paths or URIs.
-        image_root: Folder that relative paths start from.
+        image_root: Folder or URI that relative paths start from; they must not lead
+            out of it.
         more_titles: Column or columns of the title in other languages, each a text or
             a list of texts.
         more_images: Column or columns of further pictures, each one picture or a list
@@ -143,7 +144,8 @@ class Searches(Table):
         bought: Column of the bought item's id.
         query_text: Column of the typed words.
         query_image: Column of the query picture: bytes, or paths or URIs.
-        image_root: Folder that relative paths start from.
+        image_root: Folder or URI that relative paths start from; they must not lead
+            out of it.
         clicked: Column of the items clicked and not bought: a list, or text joined
             by `|`.
         search: Column of the search's id, where one search may end in several
