@@ -1,6 +1,6 @@
 """What pairs need to know of items: their group, and whether they have media."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,13 @@ import pyarrow as pa
 from beam_jobs import files
 from beam_jobs.chunks import joined, to_bytes, to_table
 from tfmm.records.example import decode
-from tfmm.records.groups import item_groups
+from tfmm.records.groups import IDENTITY, record_groups
 from tfmm.records.index import FIRST_ROW, ItemIndex
 
 _READ = pa.schema(
-    {
-        "row": pa.int64(),
-        "image_hash": pa.binary(),
-        "equivalent": pa.binary(),
-        "image": pa.bool_(),
-        "text": pa.bool_(),
-    }
+    {"row": pa.int64()}
+    | {name: pa.binary() for name in IDENTITY}
+    | {"image": pa.bool_(), "text": pa.bool_()}
 )
 
 
@@ -75,6 +71,7 @@ class ReadItemFacts(beam.PTransform):
         index.check(manifest["index"], f"`{folder}`")
         names = sorted(x for x in manifest["files"] if x.endswith(".tfrecord"))
         self._files = [files.join(str(folder), name) for name in names]
+        self._manifest = {"near_duplicates": manifest.get("near_duplicates", 0)}
 
     def expand(self, begin: beam.pvalue.PBegin) -> Any:
         """Reads the files in parallel, groups in one place."""
@@ -84,7 +81,7 @@ class ReadItemFacts(beam.PTransform):
             | "Spread items" >> beam.Reshuffle()
             | "Item facts" >> beam.Map(_read_facts).with_output_types(tuple[int, bytes])
             | "All items" >> beam.GroupByKey()
-            | "Groups" >> beam.Map(_grouped)
+            | "Groups" >> beam.Map(_grouped, self._manifest)
         )
 
 
@@ -98,8 +95,7 @@ def _facts(file: str) -> Iterator[dict[str, Any]]:
         item = decode(record)
         yield {
             "row": item["row"][0],
-            "image_hash": _first(item, "image_hash"),
-            "equivalent": _first(item, "equivalent"),
+            **{name: _first(item, name) for name in IDENTITY},
             "image": bool(_first(item, "image")),
             "text": bool(_first(item, "title")),
         }
@@ -109,14 +105,15 @@ def _first(item: dict[str, list], name: str) -> bytes:
     return next(iter(item.get(name, [])), b"")
 
 
-def _grouped(group: tuple[int, Iterable[bytes]]) -> bytes:
+def _grouped(group: tuple[int, Iterable[bytes]], manifest: Mapping[str, Any]) -> bytes:
     table = joined(group[1])
     assert table is not None
     table = table.sort_by("row")
     rows = table["row"].to_numpy()
-    keys = (table[name].to_pylist() for name in ("image_hash", "equivalent"))
-    # Rows below the first item's take part in nothing.
-    groups = item_groups(rows, *keys)[rows] if len(rows) else np.zeros(0, np.int32)
+    identity = {name: table[name].to_pylist() for name in IDENTITY}
+    groups = np.zeros(0, np.int32)
+    if len(rows):  # Rows below the first item's take part in nothing.
+        groups = record_groups(rows, identity, manifest)[rows]
     assert not len(rows) or rows[0] >= FIRST_ROW
     facts = table.select(["row", "image", "text"])
     facts = facts.append_column("group", pa.array(groups.astype(np.int64)))

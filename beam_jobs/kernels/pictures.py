@@ -8,6 +8,8 @@ from typing import cast
 import numpy as np
 from PIL import ExifTags, Image, ImageChops
 
+from beam_jobs.kernels.perceptual_hash import perceptual_hash
+
 # AVIF where Pillow was built with it.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF")
 JPEG_QUALITY = 90
@@ -31,6 +33,7 @@ class Picture:
     Args:
         jpeg: RGB JPEG, longest side at most the size asked for; empty on failure.
         digest: 16 bytes that are equal for equal source bytes; empty on failure.
+        look: What `perceptual_hash` gives; empty on failure too.
         reason: Empty on success, else why the picture was left out.
         width: Of the source, upright, in pixels; 0 on failure.
         height: Likewise.
@@ -39,6 +42,7 @@ class Picture:
 
     jpeg: bytes = b""
     digest: bytes = b""
+    look: bytes = b""
     reason: str = ""
     width: int = 0
     height: int = 0
@@ -84,7 +88,8 @@ def picture(
             orientation = _orientation(source)
             if orientation in _TURNS:
                 image = image.transpose(_TURNS[orientation])
-            jpeg = _encoded(image, quality)
+            image = _on_white(image)
+            jpeg, look = _encoded(image, quality), perceptual_hash(image)
             first_frame = _is_animated(source)
     except Image.DecompressionBombError:
         return Picture(reason="too_many_pixels")
@@ -95,7 +100,7 @@ def picture(
     if orientation >= _FIRST_SIDEWAYS:
         width, height = height, width
     digest = hashlib.sha256(data).digest()[:16]
-    return Picture(jpeg, digest, "", width, height, first_frame)
+    return Picture(jpeg, digest, look, "", width, height, first_frame)
 
 
 def _fitted(width: int, height: int, size: int) -> tuple[int, int]:
@@ -135,12 +140,15 @@ def _is_animated(source: Image.Image) -> bool:
         return True
 
 
-def _encoded(image: Image.Image, quality: int) -> bytes:
-    """A JPEG of the picture, laid on white."""
+def _on_white(image: Image.Image) -> Image.Image:
     if image.mode == "RGBA":
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _encoded(image: Image.Image, quality: int) -> bytes:
     out = io.BytesIO()
     # Pillow would copy the source's comment.
-    image.convert("RGB").save(out, "JPEG", quality=quality, comment=b"")
+    image.save(out, "JPEG", quality=quality, comment=b"")
     return out.getvalue()

@@ -1,6 +1,6 @@
 import numpy as np
 
-from tfmm.records.groups import item_groups
+from tfmm.records.groups import item_groups, record_groups
 
 
 def test_groups_are_transitive_over_all_keys():
@@ -29,3 +29,22 @@ def test_a_long_chain():
     one = [str(i // 2).encode() for i in range(count)]
     other = [str((i + 1) // 2).encode() for i in range(count)]
     assert set(item_groups(rows, one, other)[2:].tolist()) == {2}
+
+
+def test_near_pictures_join_where_the_manifest_says_so():
+    rows = np.array([2, 3, 4, 5, 6])
+    identity = {
+        "image_hash": [b"p", b"p", b"", b"", b""],
+        "equivalent": [b""] * 5,
+        # 3 and 4 differ in two bits, 4 and 5 in one; 2 and 6 have no contrast.
+        "image_phash": [b"", *(bytes(31) + bytes([x]) for x in (3, 0, 1)), b""],
+    }
+    for manifest, expected in (
+        ({}, [2, 2, 4, 5, 6]),
+        ({"near_duplicates": 0}, [2, 2, 4, 5, 6]),
+        ({"near_duplicates": 1}, [2, 2, 2, 2, 6]),
+    ):
+        assert record_groups(rows, identity, manifest)[rows].tolist() == expected
+    identity["image_phash"][3] = bytes(32)  # 5 is equal to 4 now.
+    found = record_groups(rows, identity, {"near_duplicates": 1})
+    assert found[rows].tolist() == [2, 2, 4, 4, 6]

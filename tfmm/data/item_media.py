@@ -8,14 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfmm.errors import TfmmError
-from tfmm.records.groups import item_groups
+from tfmm.records.groups import IDENTITY, record_groups
 from tfmm.records.index import FIRST_ROW, ItemIndex
 from tfmm.records.manifest import read_manifest
 
 # Where an item record keeps each modality's bytes: the item's own, and further ones.
 MEDIA = {"image": "image", "text": "title"}
 MORE = {"image": "more_images", "text": "more_titles"}
-_IDENTITY = ("item_id", "image_hash", "equivalent")
+_IDENTITY = ("item_id", *IDENTITY)
 _READ_BATCH = 4096
 
 
@@ -42,8 +42,8 @@ class ItemMedia:
                 choices[name].append(_choices(record, name))
         rows = np.array(found["row"], np.int64)
         self._rows, self._ids = rows, found["item_id"]
-        keys = (found[name] for name in ("image_hash", "equivalent"))
-        self._group = tf.constant(item_groups(rows, *keys))
+        manifest = read_manifest(folder, "items")
+        self._group = tf.constant(record_groups(rows, found, manifest))
         # Place 0 is empty: for rows without a record.
         place = np.zeros(int(rows.max(initial=0)) + 1, np.int64)
         place[rows] = np.arange(1, len(rows) + 1)
