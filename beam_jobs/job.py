@@ -1,6 +1,7 @@
 """The life of a job: its plan, its claim on the output, its pipeline, its commit."""
 
 import contextlib
+import dataclasses
 import re
 import sys
 import tempfile
@@ -56,6 +57,19 @@ class Control:
                 f"`shards` must be from 1 to 99999. Received: {self.shards}. Leave it "
                 "out to have it chosen by the number of rows."
             )
+
+    def with_shards(self, shards: int, folder: str) -> "Control":
+        """The same with the number of shards that a folder has.
+
+        Raises:
+            TfmmError: If another number is asked for.
+        """
+        if self.shards not in (None, shards):
+            raise TfmmError(
+                f"`{folder}` has {shards} shards, and what is added to it must have as "
+                f"many. Received: {self.shards}. Leave `shards` out."
+            )
+        return dataclasses.replace(self, shards=shards)
 
 
 DEFAULT = Control()

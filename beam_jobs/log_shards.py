@@ -1,5 +1,6 @@
 """The logs, users hashed, grouped so that one shard has a user's whole log."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from beam_jobs.counters import count
 from beam_jobs.kernels import timelines
 from beam_jobs.kernels.timelines import LogShard
 from beam_jobs.read_table import ReadTable
+from beam_jobs.stretch import EVERYTHING, Stretch
 from beam_jobs.with_index import WithIndex
 from beam_jobs.work import Work
 from tfmm.identity import user_keys
@@ -35,12 +37,19 @@ class ReadLogs(beam.PTransform):
         index: Folder of the item index.
         secret: Key of the user hashes.
         work: The job's work.
+        stretch: The days to read.
     """
 
     def __init__(
-        self, schema: Schema, index: str | Path, secret: bytes, work: Work
+        self,
+        schema: Schema,
+        index: str | Path,
+        secret: bytes,
+        work: Work,
+        stretch: Stretch = EVERYTHING,
     ) -> None:
         super().__init__()
+        self._stretch = stretch
         self._schema, self._index, self._secret = schema, index, secret
         self._work = work
 
@@ -48,7 +57,7 @@ class ReadLogs(beam.PTransform):
         """Reads, hashes and groups."""
         placed = [
             begin
-            | ReadTable(self._schema, name, self._work)
+            | ReadTable(self._schema, name, self._work, stretch=self._stretch)
             | f"Hash {name}"
             >> beam.ParDo(_Place(name, self._index, self._secret, self._work))
             for name in tables_of(self._schema)
@@ -78,10 +87,12 @@ class _Place(WithIndex):
     def process(self, chunk: bytes) -> Iterator[tuple[int, tuple[str, bytes]]]:
         table = chunked.to_table(chunk)
         role = "id" if self._name == "users" else "user"
-        keys = self._keys(table[role].combine_chunks())
-        table = table.drop_columns(role).append_column("user", pa.array(keys))
+        table = self._hashed(table, role, "user")
+        keys = table["user"].to_numpy()
         if self._name != "users":  # Their first row counts, whatever is in it.
             table = table.drop_columns("source")
+        if "request" in table.column_names:
+            table = self._hashed(table, "request")
         if "item" in table.column_names:
             rows = self.index.rows_of(table["item"])
             table = table.drop_columns("item").append_column("item", pa.array(rows))
@@ -89,24 +100,35 @@ class _Place(WithIndex):
             if shard in self._left:
                 yield shard, (self._name, chunked.to_bytes(part, "lz4"))
 
-    def _keys(self, users: pa.Array) -> np.ndarray:
-        encoded = users.dictionary_encode()
+    def _hashed(self, table: pa.Table, role: str, name: str = "") -> pa.Table:
+        """The table with keyed hashes in the place of a column of ids."""
+        encoded = table[role].combine_chunks().dictionary_encode()
         keys = user_keys(encoded.dictionary.to_pylist(), self._secret)
-        return keys[encoded.indices.to_numpy()]
+        hashed = pa.array(keys[encoded.indices.to_numpy()])
+        return table.drop_columns(role).append_column(name or role, hashed)
 
 
-def load(
-    chunks: Iterable[tuple[str, bytes]], schema: Schema, types: tuple[str, ...] | None
-) -> tuple[LogShard, tuple[str, ...]]:
-    """Puts a shard's chunks together.
+@dataclasses.dataclass(frozen=True)
+class Tables:
+    """A shard's logs, users hashed and items as catalog rows.
+
+    Args:
+        impressions: The impressions.
+        events: The events with their types; `None` without.
+        users: The users' features, one row a user; `None` without.
+    """
+
+    impressions: pa.Table
+    events: pa.Table | None
+    users: pa.Table | None
+
+
+def together(chunks: Iterable[tuple[str, bytes]], schema: Schema) -> Tables:
+    """A shard's chunks as tables.
 
     Args:
         chunks: What `ReadLogs` grouped for one shard.
         schema: The schema.
-        types: All event types; those of this shard when absent.
-
-    Returns:
-        The shard and the event types in use.
     """
     found: dict[str, list[bytes]] = {name: [] for name in (*TABLES, _SEED)}
     for name, data in chunks:
@@ -115,17 +137,32 @@ def load(
     if impressions is None:
         impressions = _empty_impressions(schema)
     events = chunked.joined(found["events"])
-    if events is not None:
-        events = _with_types(events)
-    if types is None:
-        seen = set(events["type"].unique().to_pylist()) if events is not None else set()
-        types = timelines.event_types(schema, seen)
-    shard = LogShard(
-        timelines.requests_of(impressions, schema),
-        timelines.events_of(impressions, events, schema, types),
+    return Tables(
+        impressions,
+        None if events is None else _with_types(events),
         _once(chunked.joined(found["users"])),
     )
-    return shard, types
+
+
+def types_of(shard: Tables, schema: Schema) -> tuple[str, ...]:
+    """The types of a shard's events."""
+    seen = shard.events["type"].unique().to_pylist() if shard.events else []
+    return timelines.event_types(schema, set(seen))
+
+
+def load(shard: Tables, schema: Schema, types: tuple[str, ...]) -> LogShard:
+    """A shard's requests and events.
+
+    Args:
+        shard: Its logs.
+        schema: The schema.
+        types: All event types.
+    """
+    return LogShard(
+        timelines.requests_of(shard.impressions, schema),
+        timelines.events_of(shard.impressions, shard.events, schema, types),
+        shard.users,
+    )
 
 
 def _with_types(events: pa.Table) -> pa.Table:
@@ -152,5 +189,7 @@ def _empty_impressions(schema: Schema) -> pa.Table:
     columns = {
         role: kinds.get(kind, pa.int64())
         for role, (_, kind, _) in schema.impressions.columns().items()
-    } | {"user": pa.int64(), "item": pa.int64(), "source": pa.int64()}
+    } | {"user": pa.int64(), "item": pa.int32()}
+    if schema.impressions.request:
+        columns["request"] = pa.int64()
     return pa.schema(columns.items()).empty_table()

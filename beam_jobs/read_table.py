@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from beam_jobs.chunks import to_bytes
 from beam_jobs.counters import count
+from beam_jobs.stretch import EVERYTHING, Stretch
 from beam_jobs.work import Work
 from tfmm import tables
 from tfmm.schema import Schema, Table
@@ -28,34 +29,58 @@ class ReadTable(beam.PTransform):
         name: Name of the table in the schema, such as `"impressions"`.
         work: Where dead letters go.
         roles: Roles to read; all when absent.
+        stretch: The days to read; other rows are counted as `outside`.
     """
 
     def __init__(
-        self, schema: Schema, name: str, work: Work, roles: Sequence[str] | None = None
+        self,
+        schema: Schema,
+        name: str,
+        work: Work,
+        roles: Sequence[str] | None = None,
+        stretch: Stretch = EVERYTHING,
     ) -> None:
         super().__init__(f"Read {name}")
         self._schema, self._name, self._work, self._roles = schema, name, work, roles
+        self._stretch = stretch
 
     def expand(self, begin: beam.pvalue.PBegin) -> Any:
         """Reads the table's pieces in parallel."""
-        pieces = _pieces(self._schema, self._name)
-        numbered = [(number, dataclasses.astuple(part)) for number, part in pieces]
+        numbered = [
+            (number, dataclasses.astuple(part))
+            for number, part in _pieces(self._schema, self._name)
+            if self._wanted(part)
+        ]
+        read = _ReadPiece(
+            self._schema, self._name, self._work, self._roles, self._stretch
+        )
         return (
             begin
             | "Pieces" >> beam.Create(numbered)
             | "Spread" >> beam.Reshuffle()
-            | "Chunks"
-            >> beam.ParDo(
-                _ReadPiece(self._schema, self._name, self._work, self._roles)
-            ).with_output_types(bytes)
+            | "Chunks" >> beam.ParDo(read).with_output_types(bytes)
         )
+
+    def _wanted(self, part: tables.Part) -> bool:
+        """Whether the piece may have rows of the stretch."""
+        table, unit = getattr(self._schema, self._name), self._schema.time_unit
+        since, until = self._stretch.since, self._stretch.until
+        if self._stretch == EVERYTHING or "time" not in table.columns():
+            return True
+        return tables.may_have(table, part, unit, since, until)
 
 
 class _ReadPiece(beam.DoFn):
     def __init__(
-        self, schema: Schema, name: str, work: Work, roles: Sequence[str] | None
+        self,
+        schema: Schema,
+        name: str,
+        work: Work,
+        roles: Sequence[str] | None,
+        stretch: Stretch,
     ) -> None:
         self._schema, self._name, self._work, self._roles = schema, name, work, roles
+        self._stretch = stretch
 
     def process(self, element: tuple[int, tuple]) -> Iterator[bytes]:
         file_number, piece = element
@@ -66,14 +91,23 @@ class _ReadPiece(beam.DoFn):
             table, part, self._schema.time_unit, self._roles
         ):
             found += letters
+            self._work.tick(ROWS_READ, chunk.num_rows + len(letters))
+            chunk = self._within(chunk)
             count(f"{self._name}:read", chunk.num_rows + len(letters))
             for letter in letters:
                 count(f"{self._name}:dropped:{letter.reason}")
-            self._work.tick(ROWS_READ, chunk.num_rows + len(letters))
             if chunk.num_rows:
                 yield to_bytes(_with_source(chunk, file_number))
         key = f"{self._name}-{file_number:05d}-{part.first_row:012d}"
         self._work.letters(key, found, self._name)
+
+    def _within(self, chunk: pa.Table) -> pa.Table:
+        """The rows of the stretch."""
+        if self._stretch == EVERYTHING or "time" not in chunk.column_names:
+            return chunk
+        kept = self._stretch.holds(chunk["time"].to_numpy())
+        count(f"{self._name}:outside", int((~kept).sum()))
+        return chunk.filter(pa.array(kept))
 
 
 def read_here(schema: Schema, name: str, roles: Sequence[str]) -> Iterator[pa.Table]:

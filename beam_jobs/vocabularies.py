@@ -110,7 +110,9 @@ class _Count(beam.DoFn):
     def process(
         self, group: tuple[int, Iterable[tuple[str, bytes]]]
     ) -> Iterator[tuple[int, tuple[str, bytes]]]:
-        shard, types = log_shards.load(group[1], self._schema, None)
+        logs = log_shards.together(group[1], self._schema)
+        types = log_shards.types_of(logs, self._schema)
+        shard = log_shards.load(logs, self._schema, types)
         for name, values, counts in _counts(shard, types, self._schema):
             if len(values):
                 table = pa.table({"value": values, "count": counts})

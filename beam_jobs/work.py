@@ -154,14 +154,14 @@ def shard_key(number: int) -> str:
     return f"shard-{number:05d}"
 
 
-def file_name(stem: str, number: int, shards: int) -> str:
+def file_name(stem: str, number: int, shards: int, suffix: str = "tfrecord") -> str:
     """The name of a shard's file.
 
     Example:
         >>> file_name("items", 3, 8)
         'items-00003-of-00008.tfrecord'
     """
-    return f"{stem}-{number:05d}-of-{shards:05d}.tfrecord"
+    return f"{stem}-{number:05d}-of-{shards:05d}.{suffix}"
 
 
 def read_units(folder: str) -> dict[str, dict[str, Any]]:

@@ -89,6 +89,34 @@ def chunks(
             yield from (pa.Table.from_batches([batch]) for batch in batches)
 
 
+def bounds(part: Part, column: str) -> pa.Array | None:
+    """The least and the greatest value of a column in a piece, as far as it says.
+
+    Args:
+        part: The piece.
+        column: The column.
+
+    Returns:
+        Two values of the column's type; `None` where the file keeps none, such as CSV.
+
+    Raises:
+        TfmmError: If the file cannot be read.
+    """
+    if part.row_group is None:
+        return None
+    with _taught(part.file, "parquet"), _open(part.file) as source:
+        opened = pq.ParquetFile(source)
+        place = opened.schema_arrow.names.index(column)
+        field = opened.schema_arrow.field(place)
+        # Nested columns before it have several places each.
+        if opened.metadata.num_columns != len(opened.schema_arrow.names):
+            return None
+        found = opened.metadata.row_group(part.row_group).column(place).statistics
+    if found is None or not found.has_min_max:
+        return None
+    return pa.array([found.min, found.max], field.type)
+
+
 def is_integer(file: str, column: str) -> bool:
     """Whether the column's values, or the first of them, are integers."""
     kind = _format(file)

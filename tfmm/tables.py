@@ -89,6 +89,26 @@ def read(
         first += chunk.num_rows
 
 
+def may_have(
+    table: Table, part: Part, time_unit: str, since: int | None, until: int | None
+) -> bool:
+    """Whether a piece may have rows of a stretch of time, as far as its file says.
+
+    Args:
+        table: The table, with a role `time`.
+        part: The piece.
+        time_unit: Unit of integer times: `s`, `ms` or `us`.
+        since: First moment of the stretch, microseconds; `None` without one.
+        until: Its end, exclusive; `None` without one.
+    """
+    found = table_files.bounds(part, table.columns()["time"][0])
+    moments = None if found is None else convert(found, "time", time_unit)
+    if moments is None or moments.null_count:
+        return True
+    first, last = moments.to_pylist()
+    return (until is None or first < until) and (since is None or last >= since)
+
+
 def times(table: Table, folder: Path, time_unit: str) -> Iterator[np.ndarray]:
     """The moments of a table's good rows, chunk by chunk: int64 microseconds."""
     for part in parts(table, folder):

@@ -44,16 +44,22 @@ def newest(
     """
     start, end = spans
     kept = np.maximum(start, end - most)
-    seen = _covered(start, end, len(events.user))
-    stored = _covered(kept, end, len(events.user))
+    seen = covered(start, end, len(events.user))
+    stored = covered(kept, end, len(events.user))
     return kept, {
         "history_too_long": int((seen & ~stored).sum()),
         "no_later_request": int((~seen).sum()),
     }
 
 
-def _covered(start: np.ndarray, end: np.ndarray, size: int) -> np.ndarray:
-    """Which of `size` places lie in any of the spans."""
+def covered(start: np.ndarray, end: np.ndarray, size: int) -> np.ndarray:
+    """Which of `size` places lie in any of the spans: bool `[size]`.
+
+    Args:
+        start: int64 `[n]`.
+        end: int64 `[n]`, exclusive.
+        size: Number of places.
+    """
     steps = np.bincount(start, minlength=size + 1) - np.bincount(
         end, minlength=size + 1
     )

@@ -45,10 +45,15 @@ def sampled(requests: Requests, labels: Sequence[str], rate: float) -> Requests:
         time=requests.time[filled],
         part=requests.part[filled],
         first=np.r_[0, np.cumsum(left[filled])],
-        impressions=table.append_column("weight", pa.array(weight)).filter(
-            pa.array(kept)
-        ),
+        impressions=_weighted(table, weight).filter(pa.array(kept)),
     )
+
+
+def _weighted(impressions: pa.Table, weight: np.ndarray) -> pa.Table:
+    """With these weights, in the place of any others."""
+    if "weight" in impressions.column_names:
+        impressions = impressions.drop_columns("weight")
+    return impressions.append_column("weight", pa.array(weight))
 
 
 def _share(requests: Requests, owner: np.ndarray) -> np.ndarray:

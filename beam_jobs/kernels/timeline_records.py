@@ -4,13 +4,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beam_jobs.kernels.histories import covered
 from beam_jobs.kernels.ordering import changes
-from beam_jobs.kernels.timelines import LogShard
+from beam_jobs.kernels.roles import role_of
+from beam_jobs.kernels.timelines import Events, LogShard
 from tfmm.records.ragged import Ragged, Texts, stretches
 from tfmm.records.spec import RequestSpec
 from tfmm.records.timeline import TEXT, Column, columns
-
-_ROLES = {"label_": "label:", "candidate_": "features:", "context_": "context:"}
 
 
 def features(
@@ -30,7 +30,7 @@ def features(
     """
     requests, events = shard.requests, shard.events
     chosen = np.flatnonzero(requests.part == part)
-    starts, ends = (span[chosen] for span in spans)
+    starts, ends, known = _stored(spans[0][chosen], spans[1][chosen], events)
     firsts = np.flatnonzero(changes(requests.user[chosen]))
     users = requests.user[chosen[firsts]]
     request = np.r_[firsts, len(chosen)]
@@ -43,7 +43,6 @@ def features(
         "request": request,
         "item": _bounds(sizes)[request],
     }
-    known = stretches(oldest, history)
     before = np.repeat(oldest, np.diff(request))
     made: dict[str, np.ndarray | Texts] = {
         "user": users,
@@ -64,10 +63,19 @@ def features(
         elif column.per == "user":
             values = _of_users(shard.users, users, column)
         else:
-            shown = requests.impressions[_role(column.name)]
+            shown = requests.impressions[role_of(column.name)]
             values = _values(shown.take(pa.array(places[column.per])), column)
         found[column.name] = Ragged(values, offsets[column.per])
     return found
+
+
+def _stored(
+    starts: np.ndarray, ends: np.ndarray, events: Events
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The spans among the events that any of them has, and the places of these."""
+    stored = covered(starts, ends, len(events.user))
+    before = np.r_[0, np.cumsum(stored)]
+    return before[starts], before[ends], np.flatnonzero(stored)
 
 
 def counts(found: dict[str, Ragged], spec: RequestSpec) -> dict[str, int]:
@@ -83,14 +91,6 @@ def counts(found: dict[str, Ragged], spec: RequestSpec) -> dict[str, int]:
 
 def _bounds(sizes: np.ndarray) -> np.ndarray:
     return np.r_[0, np.cumsum(sizes)]
-
-
-def _role(name: str) -> str:
-    """The impressions' role behind a feature."""
-    for prefix, role in _ROLES.items():
-        if name.startswith(prefix):
-            return role + name.removeprefix(prefix)
-    return name
 
 
 def _of_users(

@@ -96,16 +96,13 @@ def requests_of(impressions: pa.Table, schema: Schema) -> Requests:
             row) and the schema's optional roles.
         schema: Gives request ids, limits and the split rule.
     """
-    user, time = _int64(impressions["user"]), _int64(impressions["time"])
+    user, time = _int64(impressions["user"]), request_times(impressions, schema)
     ties = [_int64(impressions["item"])]
     if schema.impressions.position:
         ties.append(_number(impressions["position"]))
     request = []
     if schema.impressions.request:
         request = [_codes(impressions["request"])]
-        time = _first_time(user, request[0], time)
-    else:
-        time = window_starts(user, time, schema.requests.window_seconds)
     keys = [*ties, *request]
     order = ordering.order([time, user], keys)
     if not changes(*(column[order] for column in (user, time, *keys))).all():
@@ -119,11 +116,19 @@ def requests_of(impressions: pa.Table, schema: Schema) -> Requests:
     return Requests(
         user=user[new],
         time=time[new],
-        part=_split(user[new], time[new], schema),
+        part=split_of(user[new], time[new], schema),
         first=np.r_[0, np.cumsum(counts)],
         impressions=impressions.take(pa.array(order[kept])),
         cut=int((~kept).sum()),
     )
+
+
+def request_times(impressions: pa.Table, schema: Schema) -> np.ndarray:
+    """The time of every impression's request: int64 `[n]`, microseconds."""
+    user, time = _int64(impressions["user"]), _int64(impressions["time"])
+    if schema.impressions.request:
+        return _first_time(user, _codes(impressions["request"]), time)
+    return window_starts(user, time, schema.requests.window_seconds)
 
 
 def events_of(
@@ -194,7 +199,8 @@ def part_names() -> tuple[tuple[int, str], ...]:
     return tuple(zip((TRAIN, VALIDATION, TEST), SPLITS, strict=True))
 
 
-def _split(user: np.ndarray, time: np.ndarray, schema: Schema) -> np.ndarray:
+def split_of(user: np.ndarray, time: np.ndarray, schema: Schema) -> np.ndarray:
+    """The part of every request by the split rule: int8 `[R]`."""
     rule = schema.split
     if isinstance(rule, GlobalTime):
         validation = rule.validation_from
@@ -239,7 +245,9 @@ def _number(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _codes(column: pa.ChunkedArray) -> np.ndarray:
-    """Text as integers in the text's order."""
+    """Text as integers in the text's order; integers as they are."""
+    if pa.types.is_integer(column.type):
+        return _int64(column)
     found = column.combine_chunks().dictionary_encode("encode")
     ranks = pc.rank(found.dictionary, tiebreaker="dense").to_numpy().astype(np.int64)
     return ranks[found.indices.to_numpy()]
