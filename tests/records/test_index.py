@@ -1,8 +1,11 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tfmm.errors import TfmmError
+from tfmm.records.id_column import IdColumn
 from tfmm.records.index import ItemIndex
 
 
@@ -58,3 +61,25 @@ def test_wrong_arguments():
         ItemIndex(["a", "a"])
     with pytest.raises(TfmmError, match="Received: 'uint8'"):
         ItemIndex(["a"], "uint8")
+
+
+IDS = st.one_of(
+    st.integers(-(2**64), 2**64).map(str),
+    st.integers(0, 9).map(str),
+    st.sampled_from(["007", "+1", " 1", "1 ", "-0", "1e3", "1.0", "", "x", "١"]),
+)
+
+
+@given(st.lists(IDS, max_size=5))
+def test_integers_held_as_numbers_are_found_by_the_same_texts(ids):
+    known = [*range(10), -5, 1000, 2**63 - 1, -(2**63)]
+    numbers, texts = IdColumn(np.array(known)), IdColumn([str(x) for x in known])
+    expected = [known.index(int(x)) if x in map(str, known) else -1 for x in ids]
+    for given_as in (ids, pa.array(ids, pa.string())):
+        assert numbers.places(given_as).tolist() == expected
+        assert texts.places(given_as).tolist() == expected
+
+
+def test_a_missing_id_is_none_of_them():
+    ids = pa.array(["3", None], pa.string())
+    assert IdColumn(np.array([3])).places(ids).tolist() == [0, -1]

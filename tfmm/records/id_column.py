@@ -56,10 +56,9 @@ class IdColumn:
 
     def places(self, ids: Sequence[str] | np.ndarray | pa.Array) -> np.ndarray:
         """Where ids stand: int64 `[n]`, -1 where unknown."""
-        whole = isinstance(ids, np.ndarray) and ids.dtype.kind == "i"
-        if whole and self._numbers is not None:
+        if self._numbers is not None and (whole := _integers(ids)) is not None:
             order, search = self._search
-            found = search.places(np.asarray(ids, np.int64))
+            found = search.places(whole)
             return found if order is None else np.where(found < 0, -1, order[found])
         found = pc.index_in(as_text(ids), value_set=self.texts())
         return pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -133,3 +132,17 @@ def as_text(ids: Sequence[str] | np.ndarray | pa.Array) -> pa.Array:
     if isinstance(ids, pa.ChunkedArray):
         ids = ids.combine_chunks()
     return ids if ids.type == pa.string() else pc.cast(ids, pa.string())
+
+
+def _integers(ids: Sequence[str] | np.ndarray | pa.Array) -> np.ndarray | None:
+    """Ids as int64 where all are integers, and texts just as integers are written."""
+    if isinstance(ids, np.ndarray) and ids.dtype.kind == "i":
+        return ids.astype(np.int64, copy=False)
+    texts = as_text(ids)
+    try:
+        numbers = pc.cast(texts, pa.int64())
+    except pa.ArrowInvalid:
+        return None
+    # "007" is another id than "7".
+    same = texts.null_count == 0 and pc.cast(numbers, pa.string()).equals(texts)
+    return numbers.to_numpy() if same else None
