@@ -3,26 +3,38 @@
 A path with `://` goes to Beam's `FileSystems`, whose extras bring gs:// and s3://.
 """
 
-import atexit
-import functools
+import errno
 import io
-import json
 import os
 import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
-from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from beam_jobs.copies import local_copy
 from tfmm.errors import TfmmError
 from tfmm.records.manifest import NAME, parsed_manifest, read_manifest
 from tfmm.records.tfrecord import records_in
 
+Facts = tuple[int, float] | None
+T = TypeVar("T")
+
 _PLAIN = CompressionTypes.UNCOMPRESSED
-_EXTRAS = {"gs": "apache-beam[gcp]", "s3": "apache-beam[aws]"}
+_EXTRAS = {
+    "gs": "apache-beam[gcp]",
+    "s3": "apache-beam[aws]",
+    "hdfs": "apache-beam[hadoop]",
+}
+_CHUNK_BYTES = 1 << 22
+# A store answers each request late, and many at once just as soon.
+_REQUESTS_AT_A_TIME = 16
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def is_local(path: str) -> bool:
@@ -40,13 +52,29 @@ def join(folder: str, *names: str) -> str:
     return "/".join([folder.rstrip("/"), *names])
 
 
+def each(do: Callable[[str], T], paths: Iterable[str]) -> list[T]:
+    """`do` of every path, in their order; remote ones many at a time."""
+    paths = list(paths)
+    if all(map(is_local, paths)):
+        return [do(path) for path in paths]
+    with ThreadPoolExecutor(_REQUESTS_AT_A_TIME) as pool:
+        return list(pool.map(do, paths))
+
+
 def write(path: str, chunks: Iterable[bytes]) -> None:
-    """Writes a file; makes its folder where folders exist."""
+    """Writes a file, over one that stands there; makes its folder.
+
+    Raises:
+        TfmmError: If the disk is full or nothing may be written there.
+    """
     if is_local(path):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as file:
-            file.writelines(chunks)
+        with teaching(path):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as file:
+                file.writelines(chunks)
         return
+    if _has_folders(path):
+        remove([path])
     with FileSystems.create(path, compression_type=_PLAIN) as file:
         for chunk in chunks:
             file.write(chunk)
@@ -54,10 +82,15 @@ def write(path: str, chunks: Iterable[bytes]) -> None:
 
 def read(path: str) -> bytes:
     """The content of a file."""
-    if is_local(path):
-        return Path(path).read_bytes()
-    with FileSystems.open(path, compression_type=_PLAIN) as file:
+    with opened(path) as file:
         return file.read()
+
+
+def content(path: str) -> Iterator[bytes]:
+    """The content of a file in chunks."""
+    with opened(path) as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
 
 
 def opened(path: str) -> IO[bytes]:
@@ -107,61 +140,86 @@ def manifest(folder: str, kind: str | None = None) -> dict[str, Any]:
             f"`{folder}` has no {NAME}, so it is not a finished output. Run the job "
             "that writes it."
         )
-    return parsed_manifest(read(path).decode(), path, kind)
+    return parsed_manifest(read(path).decode(), folder, kind)
 
 
-def facts(path: str) -> tuple[int, float] | None:
+def facts(path: str) -> Facts:
     """Bytes and time of the last change; `None` where there is no file."""
     if is_local(path):
         found = os.stat(path) if os.path.isfile(path) else None
         return (found.st_size, found.st_mtime_ns) if found else None
-    matched = FileSystems.match([path])[0].metadata_list
-    if not matched:
+    if not FileSystems.exists(path):
         return None
-    return matched[0].size_in_bytes, matched[0].last_updated_in_seconds
+    found = FileSystems.match([path])[0].metadata_list[0]
+    return found.size_in_bytes, found.last_updated_in_seconds
 
 
-def names(folder: str, suffix: str) -> list[str]:
-    """Names of the files right in a folder that end so, sorted; none without it."""
+def names(folder: str, suffix: str = "") -> list[str]:
+    """Names of what is right in a folder and ends so, sorted; none without it."""
     if is_local(folder):
         found = [path.name for path in Path(folder).glob(f"*{suffix}")]
+    elif _has_folders(folder) and not FileSystems.exists(folder):
+        found = []
     else:
-        matched = FileSystems.match([join(folder, f"*{suffix}")])[0].metadata_list
-        found = [each.path.rsplit("/", 1)[-1] for each in matched]
+        found = _listed(join(folder, f"*{suffix}"))
     return sorted(found)
 
 
-def move(source: str, target: str) -> None:
-    """Moves a file over whatever stands there.
+def below(folder: str) -> list[str]:
+    """Paths of all files below a folder, relative to it, sorted."""
+    if is_local(folder):
+        paths = [path for path in Path(folder).rglob("*") if path.is_file()]
+        return sorted(path.relative_to(folder).as_posix() for path in paths)
+    if not _has_folders(folder):
+        return sorted(_listed(join(folder, "**"), folder))
+    found = []
+    for name in names(folder):
+        # Their listing tells files from folders by nothing else.
+        try:
+            inner = below(join(folder, name))
+        except BeamIOError:
+            found.append(name)
+        else:
+            found += [f"{name}/{each}" for each in inner]
+    return sorted(found)
 
-    Done twice, by a worker that is tried again or after a killed commit, it is done.
+
+def move(moves: Mapping[str, str]) -> None:
+    """Moves files over whatever stands there.
+
+    Args:
+        moves: Where each is -> where it shall be.
     """
-    if is_local(source):
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        os.replace(source, target)
-        return
-    if not FileSystems.exists(source) and FileSystems.exists(target):
-        return
-    remove([target])
-    FileSystems.rename([source], [target])
+    remote = {}
+    for source, target in moves.items():
+        if is_local(source):
+            with teaching(target):
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                os.replace(source, target)
+        else:
+            remote[source] = target
+    if remote:
+        _make_folders(remote.values())
+        remove([*remote.values()])
+        FileSystems.rename([*remote], [*remote.values()])
 
 
 def remove(paths: Sequence[str]) -> None:
     """Removes the files that exist."""
-    for path in paths:
-        if is_local(path):
-            Path(path).unlink(missing_ok=True)
-        elif FileSystems.exists(path):
-            FileSystems.delete([path])
+    for path in filter(is_local, paths):
+        Path(path).unlink(missing_ok=True)
+    remote = [path for path in paths if not is_local(path)]
+    there = each(FileSystems.exists, remote)
+    if any(there):
+        FileSystems.delete([x for x, found in zip(remote, there, strict=True) if found])
 
 
 def remove_folder(folder: str) -> None:
     """Removes a folder with all that is in it."""
     if is_local(folder):
         shutil.rmtree(folder, ignore_errors=True)
-        return
-    for each in FileSystems.match([join(folder, "**")])[0].metadata_list:
-        FileSystems.delete([each.path])
+    elif not _has_folders(folder) or FileSystems.exists(folder):
+        FileSystems.delete([f"{folder}/"])
 
 
 def checked(path: str) -> str:
@@ -192,17 +250,61 @@ def fetched(folder: str) -> Path:
     """
     if is_local(folder):
         return Path(folder)
-    manifest(folder)
-    return _copied(folder, facts(join(folder, NAME)))
+    return _copied(folder, [*manifest(folder)["files"], NAME])
 
 
-@functools.cache
-def _copied(folder: str, version: tuple[int, float] | None) -> Path:
-    """A local copy of a remote output as of one version of its manifest."""
-    copy = Path(tempfile.mkdtemp(prefix="tfmm-"))
-    atexit.register(shutil.rmtree, copy, ignore_errors=True)
-    text = read(join(folder, NAME))
-    for name in json.loads(text)["files"]:
-        write(str(copy / name), [read(join(folder, name))])
-    (copy / NAME).write_bytes(text)
-    return copy
+def fetched_tree(folder: str) -> Path:
+    """The same of a folder without a manifest, such as a SavedModel."""
+    return Path(folder) if is_local(folder) else _copied(folder, below(folder))
+
+
+@contextmanager
+def teaching(path: str) -> Iterator[None]:
+    """Turns what a full or forbidden disk raises into an error that teaches."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise TfmmError(
+                f"The disk of `{path}` is full. Make room and run the same command "
+                "again: what is finished is kept and not made again."
+            ) from error
+        if error.errno in _FORBIDDEN:
+            raise TfmmError(
+                f"`{path}` cannot be written. Expected: a folder that you may write "
+                f"to. Received: {error.strerror}. Choose another one."
+            ) from error
+        raise
+
+
+def _copied(folder: str, names: Sequence[str]) -> Path:
+    folder = folder.rstrip("/")
+    paths = [join(folder, name) for name in names]
+    version = (folder, *zip(names, each(facts, paths), strict=True))
+
+    def fill(place: Path) -> None:
+        def copy(path: str) -> None:
+            write(str(place / path.removeprefix(f"{folder}/")), content(path))
+
+        each(copy, paths)
+
+    return local_copy(version, fill)
+
+
+def _has_folders(path: str) -> bool:
+    """Whether a remote file system has folders, as hdfs:// does and stores do not."""
+    return FileSystems.get_filesystem(path).has_dirs()
+
+
+def _make_folders(paths: Iterable[str]) -> None:
+    for folder in dict.fromkeys(path.rsplit("/", 1)[0] for path in paths):
+        if _has_folders(folder) and not FileSystems.exists(folder):
+            with suppress(BeamIOError):  # Another worker was faster.
+                FileSystems.mkdirs(folder)
+
+
+def _listed(pattern: str, folder: str | None = None) -> list[str]:
+    """What matches, relative to the folder; to its own when absent."""
+    found = [each.path for each in FileSystems.match([pattern])[0].metadata_list]
+    start = len(folder or pattern.rsplit("/", 1)[0]) + 1
+    return [path[start:] for path in found]

@@ -18,10 +18,10 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from beam_jobs import files, progress
 from beam_jobs.counters import committed, summed
 from beam_jobs.inputs import Inputs
-from beam_jobs.output import Manifests, Output, writing
+from beam_jobs.output import Manifests, Output, work_folder, writing
 from beam_jobs.plan import MIB, Plan, shards_for
 from beam_jobs.read_table import ROWS_READ
-from beam_jobs.work import Work, read_progress, read_units
+from beam_jobs.work import LETTERS, SHARDS, Work, shard_key, whole_units
 from tfmm.errors import TfmmError
 from tfmm.schema import Schema
 
@@ -135,8 +135,9 @@ class Job:
     def said(self) -> bool:
         """Whether this is a dry run, whose plan now has been said."""
         if self.control.dry_run:
-            place = f"{self._place}.work-{self.digest}"
-            print(self.plan(len(read_units(place))).text())
+            done = whole_units(work_folder(self._place, self.digest))
+            keys = map(shard_key, range(self.shards))
+            print(self.plan(sum(key in done for key in keys)).text())
         return self.control.dry_run
 
     @contextmanager
@@ -197,7 +198,7 @@ class Running:
                 if taught := _TAUGHT.search(f"{type(error).__qualname__}: {error}"):
                     raise TfmmError(taught.group(1)) from error
                 raise
-        units = read_units(self.work.folder).values()
+        units = whole_units(self.work.folder).values()
         found = summed([committed(result), *(unit["counts"] for unit in units)])
         self._check_bad(found)
         self._job.inputs.check_unchanged()
@@ -216,11 +217,12 @@ class Running:
     def saving(self) -> Iterator[Path]:
         """Yields a local folder path to save a small output to; puts it in place."""
         near = Path(self.work.folder) if files.is_local(self.work.folder) else None
-        if near:
-            near.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=near, prefix="saved-") as folder:
-            yield Path(folder) / "out"
-            self._output.commit_saved(Path(folder) / "out")
+        with files.teaching(self._output.folder):
+            if near:
+                near.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=near, prefix="saved-") as folder:
+                yield Path(folder) / "out"
+                self._output.commit_saved(Path(folder) / "out")
 
     def manifest(self) -> dict[str, Any]:
         """The manifest of what was put in place."""
@@ -235,15 +237,14 @@ class Running:
                     f"Too many bad records in `{table}`, so nothing was put in place. "
                     f"Expected: at most {most:.3g} of {read:,} rows "
                     f"(max_bad_fraction). Received: {bad:,}. Places and reasons "
-                    f"are in {self.work.path('letters')}; mend them, or allow more."
+                    f"are in {self.work.path(LETTERS)}; mend them, or allow more."
                 )
 
     def _shown(self) -> contextlib.AbstractContextManager[None]:
-        folder = self.work.folder
-        if not (self._job.control.progress and files.is_local(folder)):
+        if not (self._job.control.progress and files.is_local(self.work.folder)):
             return contextlib.nullcontext()
         totals = {
             ROWS_READ: sum(self._job.inputs.rows.values()),
-            "units": len(self.work.left()),
+            SHARDS: len(self.work.left()),
         }
-        return progress.shown(self._job.name, totals, lambda: read_progress(folder))
+        return progress.shown(self._job.name, totals, self.work.progress)

@@ -2,22 +2,26 @@
 
 On a local disk the finished work takes the output's place by one rename, and a lock
 keeps a second job away. Object stores know neither: there every file is moved, the
-manifest last, and the commit notices whether another job claimed the place meanwhile.
+manifests last, and the commit notices whether another job claimed the place meanwhile.
+
+    NAME                   the output
+    NAME.work-FINGERPRINT  what is finished of it (`beam_jobs.work`)
+    NAME.lock              local: held while a job runs
+    NAME.claim             remote: the job that began last
+    NAME.unfinished        remote: files of a commit that has begun and not ended
 """
 
-import fcntl
-import glob
 import heapq
 import json
-import os
-import uuid
+import posixpath
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from beam_jobs import files
-from beam_jobs.work import LETTERS, OUT, Work, read_units, shard_key
+from beam_jobs.claim import Claim, claimed, unfinished
+from beam_jobs.work import LETTERS, OUT, Work, shard_key, whole_units
 from tfmm.errors import TfmmError
 from tfmm.records import manifest
 
@@ -30,12 +34,12 @@ class Output:
     """An output folder under way; `writing` opens it.
 
     Args:
-        folder: Where it will stand.
+        claim: The claim on its folder.
         work: Its work folder.
     """
 
-    def __init__(self, folder: str, work: Work, run: str) -> None:
-        self.folder, self.work, self._run = folder, work, run
+    def __init__(self, claim: Claim, work: Work) -> None:
+        self.folder, self.work, self._claim = claim.folder, work, claim
 
     def commit(self, manifests: Manifests) -> None:
         """Puts all finished files in place, with their manifests.
@@ -46,15 +50,7 @@ class Output:
         Raises:
             TfmmError: If another job claimed the folder, or a shard is missing.
         """
-        self._check_whole()
-        units = read_units(self.work.folder).values()
-        made = {
-            name.removeprefix(f"{OUT}/"): fact
-            for unit in units
-            for name, fact in unit["files"].items()
-            if name.startswith(f"{OUT}/")
-        }
-        made |= self._merge_letters()
+        made = self._made() | self._merge_letters()
         texts = {
             f"{part}/{manifest.NAME}".lstrip("/"): manifest.manifest_text(
                 files=_below(made, part), **facts
@@ -62,7 +58,9 @@ class Output:
             for part, facts in sorted(manifests.items(), reverse=True)
         }
         if files.is_local(self.folder):
-            self._put_in_place(texts)
+            for name, text in texts.items():
+                files.write(self.work.path(OUT, name), [text.encode()])
+            manifest.put_in_place(Path(self.work.path(OUT)), Path(self.folder))
         else:
             self._move_files(made, texts)
         files.remove_folder(self.work.folder)
@@ -70,22 +68,27 @@ class Output:
     def commit_saved(self, saved: Path) -> None:
         """Puts a folder with a manifest in place, and the dead letters with it."""
         found = json.loads((saved / manifest.NAME).read_bytes())
-        letters = self._merge_letters()
-        for name in letters:
-            (saved / name).write_bytes(files.read(self.work.path(OUT, name)))
+        for name in (letters := self._merge_letters()):
+            files.write(str(saved / name), files.content(self.work.path(OUT, name)))
         found["files"] |= letters
         text = manifest.manifest_text(**{k: found[k] for k in found if k != "format"})
-        (saved / manifest.NAME).write_text(text, encoding="utf-8")
+        files.write(str(saved / manifest.NAME), [text.encode()])
         if files.is_local(self.folder):
             manifest.put_in_place(saved, Path(self.folder))
         else:
             for name in found["files"]:
-                files.write(self.work.path(OUT, name), [(saved / name).read_bytes()])
+                content = files.content(str(saved / name))
+                self.work.write_whole(f"{OUT}/{name}", content)
             self._move_files(found["files"], {manifest.NAME: text})
         files.remove_folder(self.work.folder)
 
-    def _check_whole(self) -> None:
-        units = read_units(self.work.folder)
+    def _made(self) -> dict[str, dict[str, Any]]:
+        """All finished files by name.
+
+        Raises:
+            TfmmError: If a shard is missing.
+        """
+        units = whole_units(self.work.folder)
         keys = map(shard_key, range(self.work.shards))
         missing = [key for key in keys if key not in units]
         if missing:
@@ -94,6 +97,12 @@ class Output:
                 f"shards. Received: none of {', '.join(missing[:5])}. Run the job "
                 "again: finished shards are kept."
             )
+        return {
+            name.removeprefix(f"{OUT}/"): fact
+            for unit in units.values()
+            for name, fact in unit["files"].items()
+            if name.startswith(f"{OUT}/")
+        }
 
     def _merge_letters(self) -> dict[str, dict[str, Any]]:
         """All dead letters as one file, in the order of file and row."""
@@ -101,43 +110,35 @@ class Output:
         paths = [files.join(folder, name) for name in files.names(folder, ".jsonl")]
         if not paths:
             return {}
-        with ExitStack() as stack:
+        with ExitStack() as stack, self.work.unit("letters") as unit:
             sources = [stack.enter_context(_lines(path)) for path in paths]
-            merged = heapq.merge(*sources, key=lambda x: tuple(json.loads(x).values()))
-            with self.work.unit("letters") as unit:
-                unit.write(DEAD, merged)
-        name = f"{OUT}/{DEAD}"
-        return {DEAD: read_units(self.work.folder)["letters"]["files"][name]}
-
-    def _put_in_place(self, texts: Mapping[str, str]) -> None:
-        done = Path(self.work.path(OUT))
-        for name, text in texts.items():
-            (done / name).parent.mkdir(parents=True, exist_ok=True)
-            (done / name).write_text(text, encoding="utf-8")
-        manifest.put_in_place(done, Path(self.folder))
+            unit.write(DEAD, heapq.merge(*sources, key=_place))
+        return {DEAD: unit.facts[f"{OUT}/{DEAD}"]}
 
     def _move_files(self, made: Mapping[str, Any], texts: Mapping[str, str]) -> None:
-        """The commit where no folder can be renamed; doing it again ends it."""
-        self._check_claim()
-        stale = _stale(self.folder, {*made, *texts})
-        # Without its manifest, what stands there is no output any more.
-        files.remove([files.join(self.folder, manifest.NAME)])
+        """The commit where no folder can be renamed; killed, the next run ends it."""
+        self._claim.check(self.work.folder)
+        whole = files.join(self.folder, manifest.NAME)
+        marker = unfinished(self.folder)
+        earlier = _named(whole) | _named(marker)
+        files.write(marker, [json.dumps(sorted({*earlier, *made})).encode()])
+        # Without its manifests, what stands there is no output any more.
+        parts = {posixpath.dirname(name) for name in earlier}
+        manifests = [
+            posixpath.join(self.folder, part, manifest.NAME) for part in sorted(parts)
+        ]
+        files.remove([whole])
+        files.remove(manifests)
+        stale = sorted(earlier - {*made})
         files.remove([files.join(self.folder, name) for name in stale])
-        for name in made:
-            files.move(self.work.path(OUT, name), files.join(self.folder, name))
-        self._check_claim()
+        files.move(
+            {self.work.path(OUT, x): files.join(self.folder, x) for x in sorted(made)}
+        )
+        self._claim.check(self.work.folder)
         for name, text in texts.items():
             files.write(files.join(self.folder, name), [text.encode()])
-        files.remove([f"{self.folder}.claim"])
-
-    def _check_claim(self) -> None:
-        path = f"{self.folder}.claim"
-        if files.facts(path) is None or files.read(path).decode() != self._run:
-            raise TfmmError(
-                f"Another job began to write `{self.folder}` after this one, so that "
-                "this one's files were not put in place. Run one job at a time for a "
-                f"folder; this one's work is in `{self.work.folder}`."
-            )
+        files.remove([marker])
+        self._claim.end()
 
 
 @contextmanager
@@ -152,80 +153,25 @@ def writing(folder: str, digest: str, shards: int) -> Iterator[Output]:
 
     Raises:
         TfmmError: If another job of this machine writes the folder, or the folder
-            holds what is no output.
+            cannot be replaced.
     """
-    run = uuid.uuid4().hex
-    place = f"{folder}.work-{digest}"
-    with ExitStack() as stack:
-        if files.is_local(folder):
-            manifest.check_replaceable(Path(folder))
-            stack.enter_context(_locked(folder))
-            manifest.remove_leftovers(Path(folder))
-            _remove_other_work(folder, place)
-        else:
-            files.write(f"{folder}.claim", [run.encode()])
-        work = Work(place, shards, frozenset(_whole_units(place)))
-        yield Output(folder, work, run)
+    place = work_folder(folder, digest)
+    with claimed(folder, place) as claim:
+        done = frozenset(whole_units(place))
+        yield Output(claim, Work(place, shards, done, claim.run))
 
 
-@contextmanager
-def _locked(folder: str) -> Iterator[None]:
-    """Holds the folder's lock; a killed process holds none."""
-    path = f"{folder}.lock"
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    file = _lock(path)
-    if file is None:
-        raise TfmmError(
-            f"Another job is writing `{folder}`. Expected: one job at a time. "
-            "Received: a second one. Wait for it, or choose another folder."
-        )
-    try:
-        yield
-    finally:
-        os.unlink(path)
-        file.close()
+def work_folder(folder: str, digest: str) -> str:
+    """Where a job's work for an output is."""
+    return f"{folder}.work-{digest}"
 
 
-def _lock(path: str) -> IO[bytes] | None:
-    while True:
-        file = open(path, "ab")  # noqa: SIM115  (open as long as it is locked)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            return None
-        # Another process may have removed the file between opening and locking.
-        if os.path.exists(path) and os.path.samestat(
-            os.stat(path), os.fstat(file.fileno())
-        ):
-            return file
-        file.close()
-
-
-def _whole_units(place: str) -> Iterator[str]:
-    """Keys of the finished units whose files are all there."""
-    for key, unit in read_units(place).items():
-        found = {name: files.facts(files.join(place, name)) for name in unit["files"]}
-        if all(
-            fact and fact[0] == unit["files"][x]["bytes"] for x, fact in found.items()
-        ):
-            yield key
-
-
-def _remove_other_work(folder: str, kept: str) -> None:
-    """Removes what runs with other inputs or arguments left; we have the lock."""
-    place = Path(folder)
-    for path in place.parent.glob(f"{glob.escape(place.name)}.work-*"):
-        if str(path) != kept:
-            files.remove_folder(str(path))
-
-
-def _stale(folder: str, kept: set[str]) -> list[str]:
-    """Files of an earlier output that the new one does not have."""
-    path = files.join(folder, manifest.NAME)
+def _named(path: str) -> set[str]:
+    """Names of the files that a manifest or a list of files has; none without it."""
     if files.facts(path) is None:
-        return []
-    return [name for name in json.loads(files.read(path))["files"] if name not in kept]
+        return set()
+    found = json.loads(files.read(path))
+    return set(found["files"] if isinstance(found, dict) else found)
 
 
 def _below(made: Mapping[str, Any], part: str) -> dict[str, Any]:
@@ -235,6 +181,10 @@ def _below(made: Mapping[str, Any], part: str) -> dict[str, Any]:
         for name in sorted(made)
         if name.startswith(prefix)
     }
+
+
+def _place(line: bytes) -> tuple[str, ...]:
+    return tuple(json.loads(line).values())
 
 
 @contextmanager

@@ -4,15 +4,15 @@ A unit's files are written under names that no other attempt has, and get their 
 names when the unit ends; the last one is its record of counts and checksums. What a
 killed job finished is found by the next one with the same inputs and arguments.
 
-    NAME.work-FINGERPRINT/out/      files on their way to the output
+    NAME.work-FINGERPRINT/parts/    files that are being written
+                          out/      files on their way to the output
                           packs/    files that later units read
-                          units/    KEY.json, the records
                           letters/  KEY.jsonl, dead letters
+                          units/    KEY.json, the records
                           progress/ what every process has done so far
 """
 
 import dataclasses
-import errno
 import functools
 import hashlib
 import json
@@ -21,7 +21,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,9 @@ from beam_jobs.counters import collected, count
 from tfmm.errors import TfmmError
 from tfmm.tables import DeadLetter
 
-OUT, PACKS, UNITS, LETTERS, PROGRESS = "out", "packs", "units", "letters", "progress"
+PARTS, OUT, PACKS, LETTERS, UNITS = "parts", "out", "packs", "letters", "units"
+PROGRESS, SHARDS = "progress", "shards"
+_SHARD = "shard-"
 _TICK_SECONDS = 0.5
 
 
@@ -42,11 +44,13 @@ class Work:
         folder: The work folder.
         shards: Number of hash shards.
         done: Keys of the units that an earlier run of the same job finished.
+        run: Name of this run, which keeps its progress apart.
     """
 
     folder: str
     shards: int
     done: frozenset[str] = frozenset()
+    run: str = ""
 
     @contextmanager
     def unit(self, key: str) -> Iterator["Unit"]:
@@ -62,7 +66,7 @@ class Work:
         """
         unit = Unit(self, key)
         try:
-            with _taught(self.folder), collected() as counts:
+            with collected() as counts:
                 yield unit
                 unit._finish(counts)
         except BaseException:
@@ -83,23 +87,46 @@ class Work:
 
     def letters(self, key: str, letters: Sequence[DeadLetter], table: str) -> None:
         """Writes dead letters; counts their rows as bad records of their table."""
-        with _taught(self.folder):
-            _write_letters(self.path(LETTERS, f"{key}.jsonl"), letters)
+        if letters:
+            self.write_whole(f"{LETTERS}/{key}.jsonl", _lines(letters))
         count(f"{table}:bad", len({(each.file, each.row) for each in letters}))
 
     def tick(self, what: str, amount: int) -> None:
         """Adds to the progress that the launcher shows; local work folders only."""
         if amount and files.is_local(self.folder):
-            _tally(self.folder).add(what, amount)
+            _tally(self.path(PROGRESS, self.run)).add(what, amount)
+
+    def progress(self) -> dict[str, int]:
+        """What all processes of this run have done so far, by its name."""
+        total: dict[str, int] = {}
+        for path in Path(self.path(PROGRESS, self.run)).glob("*.json"):
+            for what, amount in json.loads(path.read_bytes()).items():
+                total[what] = total.get(what, 0) + amount
+        return total
+
+    def write_whole(self, name: str, chunks: Iterable[bytes]) -> None:
+        """Writes a file of the work folder, whole or not at all."""
+        aside = self.path(PARTS, uuid.uuid4().hex)
+        try:
+            files.write(aside, chunks)
+            files.move({aside: self.path(name)})
+        except BaseException:
+            files.remove([aside])
+            raise
 
 
 class Unit:
-    """One unit of work under way; `Work.unit` makes it."""
+    """One unit of work under way; `Work.unit` makes it.
+
+    Attributes:
+        facts: Path below the work folder -> bytes and sha256 of what was written.
+    """
 
     def __init__(self, work: Work, key: str) -> None:
         self._work, self._key = work, key
-        self._attempt = uuid.uuid4().hex[:12]
-        self._files: dict[str, dict[str, Any]] = {}
+        self._attempt = uuid.uuid4().hex
+        self.facts: dict[str, dict[str, Any]] = {}
+        self._asides: dict[str, str] = {}
         self._letters: list[DeadLetter] = []
 
     def write(self, name: str, chunks: Iterable[bytes], folder: str = OUT) -> None:
@@ -109,6 +136,9 @@ class Unit:
             name: Its name in the output, such as `train/timelines-00000-of-00008`.
             chunks: Its content.
             folder: `OUT`, or `PACKS` for a file that later units read.
+
+        Raises:
+            TfmmError: If the disk is full or may not be written.
         """
         digest, size = hashlib.sha256(), 0
 
@@ -120,9 +150,10 @@ class Unit:
                 yield chunk
 
         name = f"{folder}/{name}"
-        self._files[name] = {}
-        files.write(self._aside(name), watched())
-        self._files[name] = {"bytes": size, "sha256": digest.hexdigest()}
+        aside = self._work.path(PARTS, f"{self._attempt}-{len(self._asides)}")
+        self._asides[name] = aside
+        files.write(aside, watched())
+        self.facts[name] = {"bytes": size, "sha256": digest.hexdigest()}
 
     def letter(self, letter: DeadLetter, table: str) -> None:
         """Leaves a record out, with a reason."""
@@ -131,27 +162,21 @@ class Unit:
 
     def _finish(self, counts: dict[str, int]) -> None:
         if self._letters:
-            _write_letters(
-                self._work.path(LETTERS, f"{self._key}.jsonl"), self._letters
-            )
-        for name in self._files:
-            files.move(self._aside(name), self._work.path(name))
-        record = {"key": self._key, "files": self._files, "counts": counts}
-        _write_whole(
-            self._work.path(UNITS, f"{self._key}.json"), json.dumps(record).encode()
-        )
-        self._work.tick("units", 1)
-
-    def _aside(self, name: str) -> str:
-        return self._work.path(f"{name}.{self._attempt}.part")
+            self.write(f"{self._key}.jsonl", _lines(self._letters), LETTERS)
+        files.move({x: self._work.path(name) for name, x in self._asides.items()})
+        record = {"key": self._key, "files": self.facts, "counts": counts}
+        text = json.dumps(record).encode()
+        self._work.write_whole(f"{UNITS}/{self._key}.json", [text])
+        if self._key.startswith(_SHARD):
+            self._work.tick(SHARDS, 1)
 
     def _discard(self) -> None:
-        files.remove([self._aside(name) for name in self._files])
+        files.remove([*self._asides.values()])
 
 
 def shard_key(number: int) -> str:
     """The key of the unit that writes a shard."""
-    return f"shard-{number:05d}"
+    return f"{_SHARD}{number:05d}"
 
 
 def file_name(stem: str, number: int, shards: int, suffix: str = "tfrecord") -> str:
@@ -164,31 +189,30 @@ def file_name(stem: str, number: int, shards: int, suffix: str = "tfrecord") -> 
     return f"{stem}-{number:05d}-of-{shards:05d}.{suffix}"
 
 
-def read_units(folder: str) -> dict[str, dict[str, Any]]:
-    """The records of all finished units of a work folder, by key."""
+def whole_units(folder: str) -> dict[str, dict[str, Any]]:
+    """The records of a work folder's units whose files are all there, by key."""
     place = files.join(folder, UNITS)
-    found = [
-        json.loads(files.read(files.join(place, name)))
-        for name in files.names(place, ".json")
-    ]
-    return {record["key"]: record for record in found}
-
-
-def read_progress(folder: str) -> dict[str, int]:
-    """What all processes of this machine have done so far, by its name."""
-    total: dict[str, int] = {}
-    for path in Path(folder, PROGRESS).glob("*.json"):
-        for what, amount in json.loads(path.read_bytes()).items():
-            total[what] = total.get(what, 0) + amount
-    return total
+    paths = [files.join(place, name) for name in files.names(place, ".json")]
+    records = list(map(json.loads, files.each(files.read, paths)))
+    sizes = {
+        files.join(folder, name): fact["bytes"]
+        for record in records
+        for name, fact in record["files"].items()
+    }
+    found = dict(zip(sizes, files.each(files.facts, sizes), strict=True))
+    wrong = {path for path, fact in found.items() if not fact or fact[0] != sizes[path]}
+    return {
+        record["key"]: record
+        for record in records
+        if wrong.isdisjoint(files.join(folder, name) for name in record["files"])
+    }
 
 
 class _Tally:
     """What this process has done, now and then written where the launcher looks."""
 
     def __init__(self, folder: str) -> None:
-        name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}.json"
-        self._path = files.join(folder, PROGRESS, name)
+        self._path = files.join(folder, f"{os.getpid()}-{uuid.uuid4().hex[:8]}.json")
         self._lock = threading.Lock()
         self._done: dict[str, int] = {}
         self._written = 0.0
@@ -197,34 +221,18 @@ class _Tally:
         with self._lock:
             self._done[what] = self._done.get(what, 0) + amount
             if time.monotonic() - self._written > _TICK_SECONDS:
-                _write_whole(self._path, json.dumps(self._done).encode())
+                # A disk that is too full for it will stop the work itself.
+                with suppress(OSError, TfmmError):
+                    aside = f"{self._path}.part"
+                    files.write(aside, [json.dumps(self._done).encode()])
+                    files.move({aside: self._path})
                 self._written = time.monotonic()
 
 
 _tally = functools.cache(_Tally)
 
 
-def _write_letters(path: str, letters: Sequence[DeadLetter]) -> None:
-    if letters:
-        rows = sorted(map(dataclasses.astuple, letters))
-        lines = [json.dumps(dataclasses.asdict(DeadLetter(*row))) for row in rows]
-        _write_whole(path, "".join(line + "\n" for line in lines).encode())
-
-
-def _write_whole(path: str, data: bytes) -> None:
-    aside = f"{path}.{uuid.uuid4().hex[:12]}.part"
-    files.write(aside, [data])
-    files.move(aside, path)
-
-
-@contextmanager
-def _taught(folder: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise TfmmError(
-            f"The disk of `{folder}` is full. Make room and run the same command "
-            "again: what is finished is kept and not made again."
-        ) from error
+def _lines(letters: Sequence[DeadLetter]) -> list[bytes]:
+    rows = sorted(map(dataclasses.astuple, letters))
+    lines = [json.dumps(dataclasses.asdict(DeadLetter(*row))) for row in rows]
+    return [f"{line}\n".encode() for line in lines]

@@ -13,6 +13,21 @@ import pyarrow.parquet as pq
 import pytest
 import shop
 
+# Imported a second time under another name, it would give two systems of one scheme.
+collect_ignore = ["shelf.py"]
+
+
+@pytest.fixture
+def shelved(tmp_path, monkeypatch):
+    """Room for the file systems of `shelf.py`, in worker processes too."""
+    import shelf  # noqa: F401  (Beam finds them then.)
+
+    room = tmp_path / "shelf"
+    room.mkdir()
+    monkeypatch.setenv("SHELF", str(room))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    return room
+
 
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c_is_heeded():

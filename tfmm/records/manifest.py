@@ -181,11 +181,16 @@ def check_replaceable(folder: Path) -> None:
         TfmmError: If it does.
     """
     if folder.is_dir() and not (folder / NAME).is_file() and any(folder.iterdir()):
-        raise TfmmError(
-            f"`{folder}` would be replaced, but it is no earlier output. Expected: no "
-            f"folder, an empty one, or one with a {NAME}. Received: other files. "
-            "Choose another folder, or remove this one."
-        )
+        raise not_replaceable(folder)
+
+
+def not_replaceable(folder: str | Path) -> TfmmError:
+    """What to say of a folder that holds files and is no earlier output."""
+    return TfmmError(
+        f"`{folder}` would be replaced, but it is no earlier output. Expected: no "
+        f"folder, an empty one, or one with a {NAME}. Received: other files. "
+        "Choose another folder, or remove this one."
+    )
 
 
 def put_in_place(tmp: Path, folder: Path) -> None:
