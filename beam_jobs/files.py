@@ -4,7 +4,6 @@ A path with `://` goes to Beam's `FileSystems`, whose extras bring gs:// and s3:
 """
 
 import errno
-import io
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -115,15 +114,6 @@ def records(path: str) -> Iterator[bytes]:
     """
     with opened(path) as file:
         yield from records_in(file, path)
-
-
-def records_of(data: bytes) -> Iterator[bytes]:
-    """The records of a piece of a TFRecord file.
-
-    Raises:
-        TfmmError: If it is damaged.
-    """
-    yield from records_in(io.BytesIO(data), "a piece of a TFRecord file")
 
 
 def manifest(folder: str, kind: str | None = None) -> dict[str, Any]:

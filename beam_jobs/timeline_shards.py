@@ -18,15 +18,16 @@ from beam_jobs.kernels.carried import (
     read_again,
     to_tables,
 )
-from beam_jobs.kernels.earlier import part_counts
 from beam_jobs.kernels.merging import changed_users, merged
 from beam_jobs.kernels.splice import Places, record_ends, splice
 from beam_jobs.stretch import Stretch
 from beam_jobs.work import Unit, Work, file_name, shard_key
 from tfmm.records.example_batch import framed_examples
+from tfmm.records.example_columns import columns_of
 from tfmm.records.ragged import Ragged
 from tfmm.records.spec import RequestSpec
 from tfmm.records.split import SPLITS
+from tfmm.records.timeline import columns
 from tfmm.schema import Schema
 
 CARRIED = "carried"
@@ -140,14 +141,13 @@ class _Shard:
                 ]
             )
         )
-        records = {
-            part: list(self._records(previous, part, places[part], changed))
-            for part in SPLITS
-        }
-        for part, given in records.items():
-            _count_part(part, part_counts(given, self.spec), -1)
+        records = [
+            self._records(previous, part, places[part], changed) for part in SPLITS
+        ]
+        for part, given in zip(SPLITS, records, strict=True):
+            _count_part(part, timeline_records.counts(given, self.spec), -1)
         found = merged(
-            (record for given in records.values() for record in given),
+            records,
             recent,
             logs.users,
             changed,
@@ -239,16 +239,17 @@ class _Shard:
 
     def _records(
         self, previous: Previous, part: str, places: Places, changed: np.ndarray
-    ) -> Iterator[bytes]:
-        """The earlier records of the changed users."""
+    ) -> dict[str, Ragged]:
+        """The features of the changed users' earlier records."""
         own = places.find(changed)
-        if not len(own):
-            return
+        starts, ends = places.starts[own], places.ends[own]
+        pieces = []
         with files.opened(files.join(previous.folder, self._name(part))) as file:
-            starts, ends = places.starts[own], places.ends[own]
             for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
                 file.seek(start)
-                yield from files.records_of(file.read(end - start))
+                pieces.append(file.read(end - start))
+        kinds = {column.name: column.type for column in columns(self.spec)}
+        return columns_of(b"".join(pieces), kinds)
 
     def _write_places(self, part: str, places: Places) -> None:
         if not self.carries:

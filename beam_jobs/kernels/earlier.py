@@ -1,8 +1,6 @@
 """Timeline records of an earlier run, read back as requests and events."""
 
-from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -10,87 +8,72 @@ import pyarrow as pa
 from beam_jobs.kernels.joining import once, taken
 from beam_jobs.kernels.roles import role_of
 from beam_jobs.kernels.timelines import Events, Requests
-from tfmm.records.example import decode
+from tfmm.records.ragged import Ragged, Texts
 from tfmm.records.spec import RequestSpec
-from tfmm.records.timeline import TEXT, columns
+from tfmm.records.timeline import columns
+
+Features = Mapping[str, Ragged]
 
 
-def earlier(
-    records: Iterable[bytes], spec: RequestSpec, before: int
-) -> tuple[Requests, Events]:
-    """Requests before a moment, and the events of all their histories.
+def earlier_requests(
+    parts: Sequence[Features], spec: RequestSpec, before: int
+) -> Requests:
+    """The requests before a moment.
 
     Args:
-        records: Timeline records, in any order of users.
-        spec: Names their features.
-        before: Microseconds; later requests are left out, their events are not.
+        parts: Features of timeline records, of every part.
+        spec: Names them.
+        before: Microseconds.
 
     Returns:
-        Requests ordered by user and time, all in part 0; what the records left out as
-        missing is empty or 0. Events ordered by user, time, type and item, each once.
+        Requests ordered by user and time, all in part 0. What the records left out as
+        missing is empty or 0.
     """
-    found: dict[str, list[Any]] = defaultdict(list)
-    requests, events = [], []
-    for record in records:
-        values = decode(record)
-        for column in columns(spec):
-            found[column.name] += values.get(column.name, [])
-        requests.append(len(values.get("request_time", [])))
-        events.append(len(values.get("event_time", [])))
-    users = np.array(found["user"], np.int64)
-    return (
-        _requests(found, np.repeat(users, requests), spec, before),
-        _events(found, np.repeat(users, events)),
-    )
-
-
-def part_counts(records: Iterable[bytes], spec: RequestSpec) -> dict[str, int]:
-    """How many timelines, requests, impressions and positives records hold."""
-    counts = dict.fromkeys(("timelines", "requests", "impressions", "positives"), 0)
-    for record in records:
-        values = decode(record)
-        labels = values.get(f"label_{spec.labels[0]}", [])
-        counts["timelines"] += 1
-        counts["requests"] += len(values["request_time"])
-        counts["impressions"] += len(values["item"])
-        counts["positives"] += int(np.count_nonzero(labels))
-    return counts
-
-
-def _requests(
-    found: dict[str, list[Any]], user: np.ndarray, spec: RequestSpec, before: int
-) -> Requests:
-    time = np.array(found["request_time"], np.int64)
-    sizes = np.array(found["request_items"], np.int64)
-    owner = np.repeat(np.arange(len(user)), sizes)
-    shown = {"item": pa.array(found["item"], pa.int64())}
+    time = _all(parts, "request_time")
+    user = np.concatenate([_owners(part, "request_time") for part in parts])
+    sizes = _all(parts, "request_items")
+    owner = pa.array(np.repeat(np.arange(len(user)), sizes))
+    shown = {}
     for column in columns(spec):
-        role = role_of(column.name)
-        if role is None:
-            continue
-        values = found[column.name]
-        if column.type == TEXT:
-            made = pa.array([value.decode() for value in values], pa.string())
-        else:
-            made = pa.array(values, pa.float64())
-        shown[role] = made.take(pa.array(owner)) if column.per == "request" else made
+        if role := role_of(column.name):
+            values = pa.chunked_array([_array(part[column.name]) for part in parts])
+            shown[role] = values.take(owner) if column.per == "request" else values
+    whole = Requests(
+        user=user,
+        time=time,
+        part=np.zeros(len(user), np.int8),
+        first=np.r_[0, np.cumsum(sizes)],
+        impressions=pa.table(shown),
+        cut=0,
+    )
     order = np.lexsort((time, user))
-    order = order[time[order] < before]
-    return taken(
-        Requests(
-            user,
-            time,
-            np.zeros(len(user), np.int8),
-            np.r_[0, np.cumsum(sizes)],
-            pa.table(shown),
-            0,
-        ),
-        order,
-    )
+    return taken(whole, order[time[order] < before])
 
 
-def _events(found: dict[str, list[Any]], user: np.ndarray) -> Events:
-    time, kind, item = (
-        np.array(found[f"event_{name}"], np.int64) for name in ("time", "type", "item")
-    )
-    return once(user, time, kind, item)
+def earlier_events(parts: Sequence[Features]) -> Events:
+    """The events of all histories, each once.
+
+    Args:
+        parts: Features of timeline records, of every part.
+    """
+    user = np.concatenate([_owners(part, "event_time") for part in parts])
+    return once(user, *(_all(parts, f"event_{x}") for x in ("time", "type", "item")))
+
+
+def _all(parts: Sequence[Features], name: str) -> np.ndarray:
+    return np.concatenate([np.asarray(part[name].values) for part in parts])
+
+
+def _owners(part: Features, name: str) -> np.ndarray:
+    """The user of every value of a feature."""
+    return np.repeat(np.asarray(part["user"].values), np.diff(part[name].offsets))
+
+
+def _array(column: Ragged) -> pa.Array:
+    values = column.values
+    if not isinstance(values, Texts):
+        kind = pa.int64() if values.dtype.kind == "i" else pa.float64()
+        return pa.array(values).cast(kind)
+    bounds = pa.py_buffer(values.bounds.astype(np.int32))
+    data = pa.py_buffer(np.ascontiguousarray(values.data))
+    return pa.StringArray.from_buffers(len(values), bounds, data)

@@ -1,13 +1,13 @@
 """Adds a stretch of the log to the timelines of an earlier run."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from beam_jobs.kernels.carried import Carried
-from beam_jobs.kernels.earlier import earlier
+from beam_jobs.kernels.earlier import Features, earlier_events, earlier_requests
 from beam_jobs.kernels.joining import joined_events, joined_requests, some_events
 from beam_jobs.kernels.timelines import LogShard, requests_of, split_of
 from tfmm.records.spec import RequestSpec
@@ -32,7 +32,7 @@ def changed_users(before: Carried, after: Carried) -> np.ndarray:
 
 
 def merged(
-    records: Iterable[bytes],
+    records: Sequence[Features],
     recent: Carried,
     users: pa.Table | None,
     changed: np.ndarray,
@@ -46,7 +46,7 @@ def merged(
     over. So the newest L of all these events are the newest L of all events.
 
     Args:
-        records: The earlier records of the changed users.
+        records: Features of the changed users' earlier records, of every part.
         recent: The log since the horizon, the new stretch included.
         users: The users' features.
         changed: int64 `[n]`, the users.
@@ -54,7 +54,7 @@ def merged(
         spec: Names the records' features.
         horizon: Microseconds; earlier requests come from the records.
     """
-    old, known = earlier(records, spec, horizon)
+    old = earlier_requests(records, spec, horizon)
     own = np.isin(recent.impressions["user"].to_numpy(), changed)
     later = requests_of(recent.impressions.filter(pa.array(own)), schema)
     later = dataclasses.replace(later, impressions=_weighted(later.impressions, spec))
@@ -64,7 +64,7 @@ def merged(
         dataclasses.replace(
             requests, part=split_of(requests.user, requests.time, schema)
         ),
-        joined_events(known, some_events(recent.events, own)),
+        joined_events(earlier_events(records), some_events(recent.events, own)),
         users,
     )
 

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfmm.errors import TfmmError
+from tfmm.records.example import encode
+from tfmm.records.example_columns import columns_of
+from tfmm.records.ragged import Texts
+from tfmm.records.tfrecord import framed
+
+KINDS = {"row": "int64", "price": "float32", "title": "bytes"}
+RECORD = st.tuples(
+    st.lists(st.integers(-(2**63), 2**63 - 1), max_size=5),
+    st.lists(st.floats(width=32, allow_nan=False), max_size=4),
+    st.lists(st.binary(max_size=200), max_size=4),
+)
+
+
+def encoded(record):
+    row, price, title = record
+    features = {
+        "row": np.array(row, np.int64),
+        "price": np.array(price, np.float32),
+        "title": title,
+    }
+    return framed(encode(features))
+
+
+def lists(column):
+    """A feature's values record by record."""
+    values = column.values
+    if isinstance(values, Texts):
+        cuts = zip(values.bounds[:-1], values.bounds[1:], strict=True)
+        values = [values.data[a:b].tobytes() for a, b in cuts]
+    else:
+        values = values.tolist()
+    cuts = zip(column.offsets[:-1], column.offsets[1:], strict=True)
+    return [values[a:b] for a, b in cuts]
+
+
+@given(st.lists(RECORD, max_size=6))
+def test_columns_are_what_was_encoded(records):
+    found = columns_of(b"".join(map(encoded, records)), KINDS)
+    for place, name in enumerate(KINDS):
+        assert lists(found[name]) == [record[place] for record in records]
+
+
+GOOD = encoded(([1, 300], [0.5], [b"red", b""]))
+
+
+@pytest.mark.parametrize("place", range(len(GOOD)))
+def test_no_damage_goes_unseen(place):
+    data = bytearray(GOOD + GOOD)
+    data[place] ^= 0x21
+    # The checksum of the length itself is not read: the frames would not fit.
+    if 8 <= place < 12:
+        return
+    with pytest.raises(TfmmError, match="damaged"):
+        columns_of(bytes(data), KINDS)
+
+
+def test_other_features_are_refused():
+    for kinds in (
+        {"row": "int64"},
+        KINDS | {"more": "int64"},
+        {**KINDS, "row": "bytes"},
+        {"row": "int64", "cost.": "float32", "title": "bytes"},
+    ):
+        with pytest.raises(TfmmError, match="another version"):
+            columns_of(GOOD, kinds)
+    with pytest.raises(TfmmError, match="damaged"):
+        columns_of(GOOD[:-1], KINDS)
