@@ -19,7 +19,7 @@ from beam_jobs import files, progress
 from beam_jobs.counters import committed, summed
 from beam_jobs.inputs import Inputs
 from beam_jobs.output import Manifests, Output, work_folder, writing
-from beam_jobs.plan import MIB, Plan, shards_for
+from beam_jobs.plan import MIB, ROWS_PER_SHARD, Plan, shards_for
 from beam_jobs.read_table import ROWS_READ
 from beam_jobs.work import LETTERS, SHARDS, Work, shard_key, whole_units
 from tfmm.errors import TfmmError
@@ -90,6 +90,7 @@ class Job:
         pipeline_args: Flags for Beam.
         row_bytes: Memory per row on one machine.
         base_bytes: Memory without any row.
+        rows_per_shard: Most rows of a shard, which a worker holds in memory.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Job:
     pipeline_args: Sequence[str] = ()
     row_bytes: int = 0
     base_bytes: int = 300 * MIB
+    rows_per_shard: int = ROWS_PER_SHARD
 
     @cached_property
     def inputs(self) -> Inputs:
@@ -111,7 +113,8 @@ class Job:
     @cached_property
     def shards(self) -> int:
         """Number of hash shards."""
-        return self.control.shards or shards_for(sum(self.inputs.rows.values()))
+        rows = sum(self.inputs.rows.values())
+        return self.control.shards or shards_for(rows, self.rows_per_shard)
 
     @property
     def digest(self) -> str:

@@ -69,15 +69,15 @@ class Plan:
         )
 
 
-def shards_for(rows: int) -> int:
-    """Shards for a log of so many rows: a power of two, at most half a million each.
+def shards_for(rows: int, rows_per_shard: int = ROWS_PER_SHARD) -> int:
+    """Shards for so many rows: a power of two.
 
     Example:
         >>> shards_for(1_000_000), shards_for(10_000_000)
         (8, 32)
     """
     shards = LEAST_SHARDS
-    while rows > shards * ROWS_PER_SHARD:
+    while rows > shards * rows_per_shard:
         shards *= 2
     return shards
 

@@ -30,6 +30,7 @@ class ReadTable(beam.PTransform):
         work: Where dead letters go.
         roles: Roles to read; all when absent.
         stretch: The days to read; other rows are counted as `outside`.
+        ticks: Whether a row that is read is progress; else a later step says so.
     """
 
     def __init__(
@@ -39,10 +40,11 @@ class ReadTable(beam.PTransform):
         work: Work,
         roles: Sequence[str] | None = None,
         stretch: Stretch = EVERYTHING,
+        ticks: bool = True,
     ) -> None:
         super().__init__(f"Read {name}")
-        self._schema, self._name, self._work, self._roles = schema, name, work, roles
-        self._stretch = stretch
+        self._reader = _ReadPiece(schema, name, work, roles, stretch, ticks)
+        self._schema, self._name, self._stretch = schema, name, stretch
 
     def expand(self, begin: beam.pvalue.PBegin) -> Any:
         """Reads the table's pieces in parallel."""
@@ -51,14 +53,11 @@ class ReadTable(beam.PTransform):
             for number, part in _pieces(self._schema, self._name)
             if self._wanted(part)
         ]
-        read = _ReadPiece(
-            self._schema, self._name, self._work, self._roles, self._stretch
-        )
         return (
             begin
             | "Pieces" >> beam.Create(numbered)
             | "Spread" >> beam.Reshuffle()
-            | "Chunks" >> beam.ParDo(read).with_output_types(bytes)
+            | "Chunks" >> beam.ParDo(self._reader).with_output_types(bytes)
         )
 
     def _wanted(self, part: tables.Part) -> bool:
@@ -78,9 +77,10 @@ class _ReadPiece(beam.DoFn):
         work: Work,
         roles: Sequence[str] | None,
         stretch: Stretch,
+        ticks: bool,
     ) -> None:
         self._schema, self._name, self._work, self._roles = schema, name, work, roles
-        self._stretch = stretch
+        self._stretch, self._ticks = stretch, ticks
 
     def process(self, element: tuple[int, tuple]) -> Iterator[bytes]:
         file_number, piece = element
@@ -91,7 +91,7 @@ class _ReadPiece(beam.DoFn):
             table, part, self._schema.time_unit, self._roles
         ):
             found += letters
-            self._work.tick(ROWS_READ, chunk.num_rows + len(letters))
+            self._work.tick(ROWS_READ, len(letters) + self._ticks * chunk.num_rows)
             chunk = self._within(chunk)
             count(f"{self._name}:read", chunk.num_rows + len(letters))
             for letter in letters:

@@ -9,8 +9,11 @@ from beam_jobs import command, files
 from beam_jobs.counters import table_counts
 from beam_jobs.item_facts import ReadItemFacts
 from beam_jobs.job import DEFAULT, Control, Job
+from beam_jobs.media_rows import PackMedia, decoding_threads, rows_per_shard
 from beam_jobs.pair_counts import source_counts
 from beam_jobs.pair_rows import (
+    NOTHING,
+    PLACE,
     PairsOfItems,
     PairsOfSearches,
     WriteShard,
@@ -83,6 +86,7 @@ def run(
         control=control,
         pipeline_args=pipeline_args,
         row_bytes=_ROW_BYTES,
+        rows_per_shard=_rows_per_shard(shop),
     )
     if job.said():
         return {}
@@ -92,11 +96,13 @@ def run(
         made = [running.pipeline | "Seeds" >> _seeds(work)]
         if has_searches:
             side = [beam.pvalue.AsSingleton(facts)] if items else []
+            threads = decoding_threads(job.options)
+            packing = PairsOfSearches(shop, index, work, threads, split, chosen)
             made.append(
                 running.pipeline
-                | ReadTable(shop, "searches", work, roles_read(shop))
-                | "Pairs"
-                >> beam.ParDo(PairsOfSearches(shop, index, work, split, chosen), *side)
+                | ReadTable(shop, "searches", work, roles_read(shop), ticks=False)
+                | "Pairs" >> PackMedia(packing, *side)
+                | "Places" >> beam.Map(_place)
             )
         if "item" in chosen:
             own = facts | "Items" >> beam.ParDo(PairsOfItems(work, item_test_share))
@@ -118,10 +124,20 @@ def run(
         return running.commit(manifests)
 
 
+def _rows_per_shard(shop: Schema) -> int:
+    pictures = shop.searches is not None and shop.searches.query_image is not None
+    return rows_per_shard(int(pictures), shop.media.image_size)
+
+
 def _seeds(work: Work) -> beam.Create:
     """Keeps the group of a shard without pairs, so that every shard has its files."""
-    seeds = [(shard, ("", b"")) for shard in work.left()]
+    seeds = [(shard, (NOTHING, b"")) for shard in work.left()]
     return beam.Create(seeds).with_output_types(tuple[int, tuple[str, bytes]])
+
+
+def _place(packed: tuple[int, bytes]) -> tuple[int, tuple[str, bytes]]:
+    shard, place = packed
+    return shard, (PLACE, place)
 
 
 def _checked(

@@ -1,3 +1,4 @@
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -195,3 +196,24 @@ def test_columns_of_one_name_are_refused(tmp_path, suffix):
         pq.write_table(table, path)
     with pytest.raises(TfmmError, match=r"several columns of one name.*'u' more than"):
         parts(impressions(path.name), tmp_path)
+
+
+def test_parquet_chunks_of_pictures_are_small(tmp_path):
+    rng = np.random.default_rng(0)
+    pictures = [rng.bytes(300_000) for _ in range(250)]
+    table = pa.table({"id": [str(i) for i in range(250)], "picture": pictures})
+    pq.write_table(table, tmp_path / "a.parquet", write_batch_size=16)
+    _, (piece,) = table_files.inspect(str(tmp_path / "a.parquet"))
+    for columns in (None, ["id", "picture"]):
+        before = pa.total_allocated_bytes()
+        found = list(table_files.chunks(piece, columns))
+        assert pa.concat_tables(found).equals(table)
+        # 32 MiB hold 111 of these rows.
+        assert [chunk.num_rows for chunk in found] == [111, 111, 28]
+        del found
+        most = 0
+        for _ in table_files.chunks(piece, columns):
+            most = max(most, pa.total_allocated_bytes() - before)
+        assert most < 50e6  # Of 75 MB.
+    (whole,) = table_files.chunks(piece, ["id"])
+    assert whole.num_rows == 250

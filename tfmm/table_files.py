@@ -17,6 +17,9 @@ from tfmm import csv_rows
 from tfmm.errors import TfmmError
 
 CHUNK_ROWS = 65_536
+# Of a Parquet chunk, as far as the file's own sizes tell.
+_CHUNK_BYTES = 32 << 20
+_BUFFER_BYTES = 4 << 20
 _JUDGED_BYTES = 1 << 20
 _SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl"}
 
@@ -73,6 +76,7 @@ def chunks(
         part: The piece.
         columns: Columns to read; all when absent.
         rows: Most rows of a Parquet or JSON lines chunk; `CHUNK_ROWS` when absent.
+            Of rows that hold pictures, a Parquet chunk has fewer.
 
     Raises:
         TfmmError: If the file is damaged.
@@ -83,10 +87,7 @@ def chunks(
             yield from _text_chunks(part.file, columns, rows or CHUNK_ROWS)
             return
         with _open(part.file) as source:
-            batches = pq.ParquetFile(source).iter_batches(
-                rows or CHUNK_ROWS, row_groups=[part.row_group], columns=columns
-            )
-            yield from (pa.Table.from_batches([batch]) for batch in batches)
+            yield from _parquet_chunks(source, part, columns, rows or CHUNK_ROWS)
 
 
 def bounds(part: Part, column: str) -> pa.Array | None:
@@ -150,6 +151,31 @@ def _inspect_parquet(file: str) -> tuple[list[str], list[Part]]:
     starts = np.cumsum([0, *sizes]).tolist()
     pieces = [Part(file, starts[i], i, size) for i, size in enumerate(sizes) if size]
     return names, pieces
+
+
+def _parquet_chunks(
+    source: Any, part: Part, columns: list[str] | None, rows: int
+) -> Iterator[pa.Table]:
+    """Rows of a row group; one that is large is not read whole before its first."""
+    footer = pq.read_metadata(source)
+    group = footer.row_group(part.row_group)
+    size = sum(
+        group.column(i).total_uncompressed_size
+        for i in range(group.num_columns)
+        if columns is None or group.column(i).path_in_schema.split(".")[0] in columns
+    )
+    fitting = max(1, _CHUNK_BYTES * group.num_rows // max(1, size))
+    whole = size <= _CHUNK_BYTES
+    file = pq.ParquetFile(
+        source,
+        metadata=footer,
+        pre_buffer=whole,
+        buffer_size=0 if whole else _BUFFER_BYTES,
+    )
+    batches = file.iter_batches(
+        min(rows, fitting), row_groups=[part.row_group], columns=columns
+    )
+    yield from (pa.Table.from_batches([batch]) for batch in batches)
 
 
 def _inspect_text(file: str) -> tuple[list[str], list[Part]]:

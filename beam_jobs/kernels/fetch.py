@@ -2,14 +2,12 @@
 
 import functools
 import os
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from urllib.parse import unquote, urlsplit
 
 from pyarrow.fs import FileSystem
 
-from beam_jobs.kernels.ahead import ahead
 from beam_jobs.kernels.http_read import SCHEMES, read_http
 from beam_jobs.kernels.retries import ReadError, Retries
 
@@ -21,8 +19,7 @@ class Limits:
     Args:
         max_bytes: Larger pictures are not read.
         read_seconds: Longest wait for the next bytes of a server.
-        at_a_time: Pictures read at a time.
-        in_flight: Most pictures begun and not yet taken.
+        at_a_time: Pictures to read at a time.
         retries: How transient errors of servers are tried again, and the most seconds
             that one picture may take.
     """
@@ -30,23 +27,7 @@ class Limits:
     max_bytes: int
     read_seconds: float = 20.0
     at_a_time: int = 16
-    in_flight: int = 64
     retries: Retries = field(default_factory=Retries)
-
-
-def fetch_all(
-    values: Iterable[bytes | str], root: str, limits: Limits
-) -> Iterator[tuple[bytes, str]]:
-    """`fetch` of many values, in order, several at a time.
-
-    Reading goes ahead of the consumer, but no more than `limits.in_flight` pictures.
-    """
-    return ahead(
-        lambda value: fetch(value, root, limits),
-        values,
-        limits.at_a_time,
-        limits.in_flight,
-    )
 
 
 def fetch(value: bytes | str, root: str, limits: Limits) -> tuple[bytes, str]:

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from beam_jobs import common
 from beam_jobs.item_facts import ItemFacts, ReadItemFacts
 from tfmm.data.item_media import ItemMedia
 from tfmm.records.example import encode
@@ -44,7 +43,7 @@ def written(folder, index, near):
 def test_near_pictures(tmp_path, near, expected):
     index = ItemIndex.create("abcde")
     written(tmp_path / "items", index, near)
-    pipeline = beam.Pipeline(options=common.options([]))
+    pipeline = beam.Pipeline("FnApiRunner")
     facts = pipeline | ReadItemFacts(tmp_path / "items", index)
     _ = facts | beam.Map((tmp_path / "facts").write_bytes)
     pipeline.run()
