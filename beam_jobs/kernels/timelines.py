@@ -105,8 +105,8 @@ def requests_of(impressions: pa.Table, schema: Schema) -> Requests:
         request = [_codes(impressions["request"])]
     keys = [*ties, *request]
     order = ordering.order([time, user], keys)
-    if not changes(*(column[order] for column in (user, time, *keys))).all():
-        order = ordering.order([time, user], _content(impressions) + keys)
+    new = changes(*(column[order] for column in (user, time, *keys)))
+    order = _ties_in_order(order, new, impressions)
     user, time = user[order], time[order]
     new = changes(user, time, *(codes[order] for codes in request))
     number = np.cumsum(new) - 1
@@ -251,6 +251,24 @@ def _codes(column: pa.ChunkedArray) -> np.ndarray:
     found = column.combine_chunks().dictionary_encode("encode")
     ranks = pc.rank(found.dictionary, tiebreaker="dense").to_numpy().astype(np.int64)
     return ranks[found.indices.to_numpy()]
+
+
+def _ties_in_order(
+    order: np.ndarray, new: np.ndarray, impressions: pa.Table
+) -> np.ndarray:
+    """Sorts rows that no key tells apart by all that is in them.
+
+    Args:
+        order: int64 `[n]`, rows by their keys.
+        new: bool `[n]`, where a row's keys differ from the row's before.
+        impressions: The rows.
+    """
+    tied = np.flatnonzero(~new | np.r_[~new[1:], False])
+    if len(tied):
+        rows, group = order[tied], np.cumsum(new)[tied]
+        content = _content(impressions.take(pa.array(rows)))
+        order[tied] = rows[np.lexsort([*content, group])]
+    return order
 
 
 def _content(impressions: pa.Table) -> list[np.ndarray]:

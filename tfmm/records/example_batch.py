@@ -18,7 +18,7 @@ _TEXTS, _FLOATS, _INTEGERS = 1, 2, 3
 
 
 class _Pieces(NamedTuple):
-    """Byte strings `[n, k]`: each the `sizes` bytes of `data` from `starts`."""
+    """Byte strings, k in each of n rows: the `sizes` bytes of `data` from `starts`."""
 
     data: np.ndarray
     starts: np.ndarray
@@ -71,19 +71,10 @@ def _slices(offsets: Sequence[np.ndarray]) -> Iterator[slice]:
 
 
 def _framed(features: Mapping[str, Ragged]) -> bytes:
-    record = _record(features)
-    head, foot = _framing(record.sizes.sum(1)), _blank(len(record.sizes))
-    data, bounds = _joined(_beside([head, record, foot]))
-    crcs = masked_crcs(data.tobytes(), bounds[:-1] + _HEAD, bounds[1:] - _FOOT)
-    data[bounds[1:, None] - np.arange(_FOOT, 0, -1)] = crcs
-    return data.tobytes()
-
-
-def _record(features: Mapping[str, Ragged]) -> _Pieces:
-    """All records from the inside out: lists, their kinds, names, entries, records."""
+    """Records from the inside out: lists, their kinds, names, entries, the whole."""
     kinds = np.array([_kind(column) for column in features.values()])
-    content = _beside([_content(column) for column in features.values()])
-    size = content.sizes
+    contents = [_content(column) for column in features.values()]
+    size = np.hstack([content.sizes for content in contents])
     packed = _head(b"\n", size, (kinds != _TEXTS) & (size > 0))
     size = packed.sizes + size
     listed = _head((kinds << 3 | 2).astype(np.uint8)[:, None], size)
@@ -92,8 +83,20 @@ def _record(features: Mapping[str, Ragged]) -> _Pieces:
     name = _names(features, len(size))
     size = name.sizes + value.sizes + size
     entry = _head(b"\n", size)
-    record = _head(b"\n", (entry.sizes + size).sum(1, keepdims=True))
-    return _beside([record, _woven([entry, name, value, listed, packed, content])])
+    size = (entry.sizes + size).sum(1, keepdims=True)
+    record = _head(b"\n", size)
+    frame = _framing((record.sizes + size)[:, 0])
+    laid = [(slice(0, 1), frame), (slice(1, 2), record)]
+    heads = (entry, name, value, listed, packed)
+    step = len(heads) + 1
+    laid += [(slice(2 + i, -1, step), head) for i, head in enumerate(heads)]
+    for last, content in enumerate(contents, 1):
+        laid.append((slice(1 + step * last, 2 + step * last), content))
+    laid.append((slice(-1, None), _blank(len(size))))
+    data, bounds = _joined(laid)
+    crcs = masked_crcs(data.tobytes(), bounds[:-1] + _HEAD, bounds[1:] - _FOOT)
+    data[bounds[1:, None] - np.arange(_FOOT, 0, -1)] = crcs
+    return data.tobytes()
 
 
 def _framing(lengths: np.ndarray) -> _Pieces:
@@ -132,7 +135,8 @@ def _content(column: Ragged) -> _Pieces:
     if isinstance(values, Texts):
         starts, sizes = values.bounds[:-1, None], np.diff(values.bounds)[:, None]
         texts = _Pieces(values.data, starts, sizes)
-        data, bounds = _joined(_beside([_head(b"\n", sizes), texts]))
+        laid = [(slice(0, 1), _head(b"\n", sizes)), (slice(1, 2), texts)]
+        data, bounds = _joined(laid)
     elif values.dtype.kind == "f":
         data = values.astype("<f4").view(np.uint8)
         bounds = np.arange(len(values) + 1) * 4
@@ -187,26 +191,19 @@ def _meant(groups: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return np.compress(meant.ravel(), groups.ravel())
 
 
-def _beside(parts: Sequence[_Pieces]) -> _Pieces:
-    """The strings of all parts, `[n, k1 + k2 + ...]`."""
-    data = np.concatenate([part.data for part in parts])
-    first = np.cumsum([0, *(len(part.data) for part in parts)])
-    starts = [part.starts + at for part, at in zip(parts, first, strict=False)]
-    return _Pieces(data, np.hstack(starts), np.hstack([part.sizes for part in parts]))
+def _joined(laid: Sequence[tuple[slice, _Pieces]]) -> tuple[np.ndarray, np.ndarray]:
+    """The strings of every row together: uint8, and the bounds of the rows.
 
-
-def _woven(parts: Sequence[_Pieces]) -> _Pieces:
-    """The first string of every part, then the second of every part, and so on."""
-    whole = _beside(parts)
-    count = len(whole.sizes)
-
-    def weave(values: np.ndarray) -> np.ndarray:
-        return values.reshape(count, len(parts), -1).swapaxes(1, 2).reshape(count, -1)
-
-    return _Pieces(whole.data, weave(whole.starts), weave(whole.sizes))
-
-
-def _joined(pieces: _Pieces) -> tuple[np.ndarray, np.ndarray]:
-    """The strings of every row together: uint8, and the bounds of the rows."""
-    places = stretches(pieces.starts.ravel(), pieces.sizes.ravel())
-    return pieces.data[places], np.r_[0, np.cumsum(pieces.sizes.sum(1))]
+    Args:
+        laid: Strings, and where they stand in their row.
+    """
+    width = sum(part.sizes.shape[1] for _, part in laid)
+    starts = np.empty((len(laid[0][1].sizes), width), np.int64)
+    sizes, base = np.empty_like(starts), 0
+    for columns, part in laid:
+        starts[:, columns] = part.starts + base
+        sizes[:, columns] = part.sizes
+        base += len(part.data)
+    data = np.concatenate([part.data for _, part in laid])
+    places = stretches(starts.ravel(), sizes.ravel())
+    return data[places], np.r_[0, np.cumsum(sizes.sum(1))]
