@@ -10,7 +10,6 @@ from beam_jobs import command, item_index
 from beam_jobs.chunks import by_shard
 from beam_jobs.counters import table_counts
 from beam_jobs.job import Job
-from tfmm.records.manifest import read_manifest
 
 
 def test_by_shard_keeps_every_row():
@@ -45,24 +44,3 @@ def test_the_command_line(hand_made, tmp_path):
     args[1] = str(tmp_path / "absent.yaml")
     with pytest.raises(SystemExit, match="There is no file"):
         command.main(item_index._arguments(), item_index.run, str, args)
-
-
-@pytest.mark.slow
-def test_worker_processes_write_the_same_bytes(hand_made, tmp_path):
-    from beam_jobs import behaviours
-
-    schema, out, _ = hand_made
-    behaviours.run(
-        str(schema),
-        str(out / "index"),
-        str(out / "vocabularies"),
-        str(tmp_path / "timelines"),
-        str(out.parent / "out.key"),
-        pipeline_args=[
-            "--direct_running_mode=multi_processing",
-            "--direct_num_workers=2",
-        ],
-    )
-    assert shop.content(tmp_path / "timelines") == shop.content(out / "timelines")
-    counts = read_manifest(tmp_path / "timelines")["counts"]
-    assert counts == read_manifest(out / "timelines")["counts"]
