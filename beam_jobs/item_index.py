@@ -91,7 +91,9 @@ def _build(pipeline: beam.Pipeline, schema: Schema, work: Work) -> None:
 
 
 def _tables(schema: Schema) -> list[str]:
-    return [name for name in ROLES if getattr(schema, name) is not None]
+    """The tables that name items."""
+    tables = schema.tables()
+    return [name for name in ROLES if name in tables and _present(schema, name)]
 
 
 def _present(schema: Schema, name: str) -> list[str]:

@@ -58,6 +58,66 @@ def test_roles_of_pair_training(tmp_path):
     assert Schema.from_yaml(tmp_path / "again.yaml") == schema
 
 
+JOINED = {
+    "files": "s.parquet",
+    "time": "t",
+    "query_text": "q",
+    "user": "u",
+    "clicked": "c",
+    "results": "r",
+}
+RULE = {"purchase_type": "buy", "window_seconds": 60, "max_per_query": 5}
+
+
+def test_searches_to_join_with_purchases(tmp_path):
+    schema = load(tmp_path, shop.SCHEMA | {"searches": JOINED, "pairs": RULE})
+    assert schema.searches.columns() == {
+        "time": ("t", "time", True),
+        "query_text": ("q", "text", False),
+        "clicked": ("c", "ids", False),
+        "results": ("r", "ids", False),
+        "user": ("u", "id", True),
+    }
+    schema.to_yaml(tmp_path / "again.yaml")
+    assert Schema.from_yaml(tmp_path / "again.yaml") == schema
+
+
+def test_rules_that_hold_with_a_bought_item_too(tmp_path):
+    rule = {"max_per_query": 5, "drop_seen": True}
+    assert load(tmp_path, shop.SCHEMA | {"pairs": rule}).pairs.drop_seen
+
+
+def without(table, *roles):
+    return {name: of for name, of in table.items() if name not in roles}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"searches": without(JOINED, "user")}, "searches: .*`bought`, or `user`"),
+        ({"searches": JOINED | {"part": "p"}}, "`part` needs `bought`"),
+        ({"searches": JOINED | {"bought": "b"}}, "`results` find purchases"),
+        ({"events": None}, "`events` with a `type`, of which 'buy' is a purchase"),
+        ({"events": without(shop.SCHEMA["events"], "type")}, "with a `type`"),
+        ({"searches": shop.SCHEMA["searches"]}, r"pairs\.purchase_type joins"),
+        (
+            {
+                "searches": without(JOINED, "clicked", "results"),
+                "pairs": {"require_click": True},
+            },
+            "require_click needs",
+        ),
+        ({"pairs": {"window_seconds": 0}}, r"pairs\.window_seconds"),
+        ({"pairs": {"max_per_search": 0}}, r"pairs\.max_per_search"),
+        ({"pairs": {"max_per_query": 0}}, r"pairs\.max_per_query"),
+        ({"pairs": {"purchase_type": ""}}, r"pairs\.purchase_type"),
+    ],
+)
+def test_purchases_that_cannot_be_found(tmp_path, change, words):
+    with pytest.raises(TfmmError, match=words):
+        load(tmp_path, shop.SCHEMA | {"searches": JOINED, "pairs": RULE} | change)
+
+
 def test_no_file(tmp_path):
     with pytest.raises(TfmmError, match="There is no file"):
         Schema.from_yaml(tmp_path / "absent.yaml")

@@ -95,7 +95,8 @@ def check(schema: Schema) -> CheckReport:
     rows |= {"items": items.pop("rows")} if schema.items else {}
     rows |= {"users": len(listed)} if listed is not None else {}
     if schema.searches:
-        rows["searches"] = len(_ids(schema, "searches", "bought", dead))
+        role = "bought" if schema.searches.bought else "user"
+        rows["searches"] = len(_ids(schema, "searches", role, dead))
     rows = {table: n + dead.of(table).total() for table, n in rows.items()}
     report = CheckReport(
         name=schema.name,

@@ -1,7 +1,7 @@
 """What the columns of a shop's tables mean: one YAML file, one role a column."""
 
 from tfmm.schema.part import Part
-from tfmm.schema.rules import GlobalTime, PerUserLastFraction, microseconds
+from tfmm.schema.rules import GlobalTime, Pairs, PerUserLastFraction, microseconds
 from tfmm.schema.schema import Schema
 from tfmm.schema.tables import (
     Events,
@@ -20,6 +20,7 @@ __all__ = [
     "Impressions",
     "Items",
     "Kind",
+    "Pairs",
     "Part",
     "PerUserLastFraction",
     "Schema",

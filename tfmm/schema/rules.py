@@ -82,6 +82,38 @@ class Media(Part):
     near_duplicates: Annotated[int, Field(ge=0, le=16)] = 0
 
 
+class Pairs(Part):
+    """How searches and purchases become training pairs.
+
+    Where `searches` have no `bought` column, they are joined with the purchases among
+    the events. A purchase belongs to one search of its user, strictly before it and
+    within the window: the last in which its item was clicked or shown or else, where
+    that is not required, the last of all. A pair is of the moment of its purchase.
+
+    Args:
+        purchase_type: The type of the events that are purchases.
+        window_seconds: The longest time from a search to its purchase, inclusive.
+        max_per_search: Most purchases of one search; the earliest are kept.
+        require_click: Whether a purchase needs a search in which its item was clicked
+            or, by `results`, shown. Absent: where searches have `clicked`.
+        max_per_query: Most training pairs of one query text, of whichever searches.
+            Absent: no limit.
+        drop_seen: Whether test pairs of a query text and an item that a training pair
+            has as well are left out.
+    """
+
+    purchase_type: Annotated[str, Field(min_length=1)] = "order"
+    window_seconds: Annotated[float, Field(gt=0)] = 86_400
+    max_per_search: Annotated[int, Field(ge=1)] = 10
+    require_click: bool | None = None
+    max_per_query: Annotated[int, Field(ge=1)] | None = None
+    drop_seen: bool = False
+
+
+# What says nothing where the searches name what was bought.
+JOIN_RULES = ("purchase_type", "window_seconds", "max_per_search", "require_click")
+
+
 class GlobalTime(Part):
     """Everything from `test_from` on is the test; see `tfmm.records.split`."""
 

@@ -8,7 +8,15 @@ import yaml
 from pydantic import PrivateAttr
 
 from tfmm.schema.part import Part
-from tfmm.schema.rules import History, Media, Requests, Split, VocabularyRule
+from tfmm.schema.rules import (
+    JOIN_RULES,
+    History,
+    Media,
+    Pairs,
+    Requests,
+    Split,
+    VocabularyRule,
+)
 from tfmm.schema.tables import Events, Impressions, Items, Searches, Table, Users
 from tfmm.schema.yaml_file import read_yaml, validated
 
@@ -21,13 +29,14 @@ class Schema(Part):
         items: The catalogue. Absent when only the log is known.
         impressions: The log.
         events: Further behaviours.
-        searches: Searches that ended in a purchase.
+        searches: Searches, with what was bought or to be joined with purchases.
         users: The users.
         time_unit: Unit of integer time columns: `s`, `ms` or `us`.
         history: Rule of histories.
         requests: Limits of requests.
         vocabulary: Rule of vocabularies.
         media: Rule of pictures.
+        pairs: Rule of search pairs.
         split: The split rule.
 
     Example:
@@ -52,6 +61,7 @@ class Schema(Part):
     requests: Requests = Requests()
     vocabulary: VocabularyRule = VocabularyRule()
     media: Media = Media()
+    pairs: Pairs = Pairs()
     split: Split
 
     _folder: Path = PrivateAttr(default=Path("."))
@@ -60,6 +70,16 @@ class Schema(Part):
     def folder(self) -> Path:
         """The folder that relative paths start from: the YAML file's."""
         return self._folder
+
+    @property
+    def joins(self) -> bool:
+        """Whether searches name no bought item, and are joined with purchases."""
+        return self.searches is not None and not self.searches.bought
+
+    @property
+    def groups_queries(self) -> bool:
+        """Whether pairs are compared with all others of their query text."""
+        return self.joins or self.pairs.drop_seen or bool(self.pairs.max_per_query)
 
     def tables(self) -> dict[str, Table]:
         """The tables that the schema has, by name."""
@@ -93,5 +113,27 @@ class Schema(Part):
             raise ValueError(
                 f"history.label is {label!r}, but impressions.labels are "
                 f"{self.impressions.labels}"
+            )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _purchases_are_known(self) -> "Schema":
+        searches, rule = self.searches, self.pairs
+        if searches is None:
+            return self
+        unread = sorted(rule.model_fields_set.intersection(JOIN_RULES))
+        if searches.bought and unread:
+            raise ValueError(
+                f"pairs.{unread[0]} joins searches with purchases, but "
+                "searches.bought names the purchases already"
+            )
+        if not searches.bought and not (self.events and self.events.type):
+            raise ValueError(
+                "searches have no `bought`, so that purchases are needed: `events` "
+                f"with a `type`, of which {rule.purchase_type!r} is a purchase"
+            )
+        if rule.require_click and not (searches.clicked or searches.results):
+            raise ValueError(
+                "pairs.require_click needs the searches' `clicked` or `results`"
             )
         return self

@@ -137,7 +137,11 @@ class Events(Table):
 
 
 class Searches(Table):
-    """Searches that ended in a purchase: one row a bought item.
+    """What users searched for: one row a bought item, or one row a search.
+
+    With `bought`, every row is a search that ended in that purchase. Without, `user`
+    is needed, and purchases are events; the schema's `pairs` say how the two are
+    joined.
 
     Args:
         time: Column of the moment.
@@ -146,49 +150,64 @@ class Searches(Table):
         query_image: Column of the query picture: bytes, or paths or URIs.
         image_root: Folder or URI that relative paths start from; they must not lead
             out of it.
-        clicked: Column of the items clicked and not bought: a list, or text joined
-            by `|`.
+        clicked: Column of the items clicked: a list, or text joined by `|`. Those not
+            bought are hard negatives.
+        results: Column of the items shown, of the same form; with them, a purchase
+            finds the search that showed its item. Only without `bought`.
         search: Column of the search's id, where one search may end in several
             purchases: what was bought in the same search is never a wrong answer.
         part: Column of a split that is given: `train` or `test`. A training search
-            that is the test's by the split rule stops the job.
-        user: Column of the user id. The split rule `per_user_last_fraction` reads it,
-            and nothing else; no output has it.
+            that is the test's by the split rule stops the job. Only with `bought`.
+        user: Column of the user id. It joins searches with purchases, and the split
+            rule `per_user_last_fraction` reads it; no output has it.
     """
 
     time: str
-    bought: str
+    bought: str | None = None
     query_text: str | None = None
     query_image: str | None = None
     image_root: str | None = None
     clicked: str | None = None
+    results: str | None = None
     search: str | None = None
     part: str | None = None
     user: str | None = None
 
     def columns(self) -> dict[str, tuple[str, str, bool]]:
-        found = {
-            "time": (self.time, "time", True),
-            "bought": (self.bought, "id", True),
+        roles = {
+            "bought": ("id", True),
+            "query_text": ("text", False),
+            "query_image": ("media", False),
+            "clicked": ("ids", False),
+            "results": ("ids", False),
+            "search": ("text", False),
+            "part": ("text", True),
+            "user": ("id", True),
         }
-        if self.query_text:
-            found["query_text"] = (self.query_text, "text", False)
-        if self.query_image:
-            found["query_image"] = (self.query_image, "media", False)
-        if self.clicked:
-            found["clicked"] = (self.clicked, "ids", False)
-        if self.search:
-            found["search"] = (self.search, "text", False)
-        if self.part:
-            found["part"] = (self.part, "text", True)
-        if self.user:
-            found["user"] = (self.user, "id", True)
-        return found
+        return {"time": (self.time, "time", True)} | {
+            role: (column, *kind)
+            for role, kind in roles.items()
+            if (column := getattr(self, role))
+        }
 
     @pydantic.model_validator(mode="after")
     def _has_a_query(self) -> "Searches":
         if not (self.query_text or self.query_image or self.clicked):
             raise ValueError("needs `query_text`, `query_image` or `clicked`")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _finds_purchases(self) -> "Searches":
+        if self.bought and self.results:
+            raise ValueError("`results` find purchases, which `bought` names already")
+        if not self.bought and not self.user:
+            raise ValueError(
+                "needs `bought`, or `user` to find the user's purchases by"
+            )
+        if not self.bought and self.part:
+            raise ValueError(
+                "`part` needs `bought`: pairs that are joined are split by the rule"
+            )
         return self
 
 
