@@ -26,6 +26,23 @@ def joined(chunks: Iterable[bytes]) -> pa.Table | None:
     return pa.concat_tables(found) if found else None
 
 
+def gathered(pieces: Iterable[bytes], size: int = 1 << 20) -> Iterator[bytes]:
+    """The same bytes in pieces of about a size.
+
+    Example:
+        >>> list(gathered([b"a", b"bc", b"d"], size=2))
+        [b'abc', b'd']
+    """
+    held = bytearray()
+    for piece in pieces:
+        held += piece
+        if len(held) >= size:
+            yield bytes(held)
+            held.clear()
+    if held:
+        yield bytes(held)
+
+
 def by_shard(
     table: pa.Table, keys: np.ndarray, shards: int
 ) -> Iterator[tuple[int, pa.Table]]:

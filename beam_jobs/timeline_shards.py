@@ -234,7 +234,7 @@ class _Shard:
                         file.seek(start)
                         yield file.read(size)
 
-        self.unit.write(self._name(part), pieces())
+        self.unit.write(self._name(part), chunks.gathered(pieces()))
         self._write_places(part, plan.places)
 
     def _records(

@@ -1,12 +1,14 @@
 """The Beam jobs on one machine against the same work by other means.
 
     pip install polars
-    python -m benchmarks.beam_jobs [--sections behaviours] [--rows 1000000 10000000]
+    python -m benchmarks.beam_jobs [--sections behaviours days] [--rows 1000000]
 
 * `behaviours`: impressions to timelines on the FnApiRunner, against a program in polars
   and numpy that writes the same files, and against a Beam pipeline row by row (up to a
   million impressions) that writes the same records. CPU seconds, wall seconds, peak
   memory, and memory per row above the idle process.
+* `days`: a day added to the timelines of a short and of a long log, against one run
+  over all days that writes the same files.
 
 Every figure is of a process of its own; ratios are of runs in turn.
 """
@@ -15,9 +17,9 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import beam_jobs_behaviours
+from benchmarks import beam_jobs_behaviours, beam_jobs_days
 
-SECTIONS = ("behaviours",)
+SECTIONS = ("behaviours", "days")
 ROWS, RUNS = (1_000_000, 10_000_000), 3
 
 
@@ -30,6 +32,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as base:
         if "behaviours" in chosen.sections:
             beam_jobs_behaviours.section(Path(base), chosen.rows, chosen.runs)
+        if "days" in chosen.sections:
+            beam_jobs_days.section(Path(base), chosen.runs)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A shop's log of any size for the benchmarks of the jobs, and what comes before it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,29 +11,43 @@ import yaml
 from beam_jobs import item_index, vocabularies
 
 KEY = b"0123456789abcdef"
-DAY, START = 86_400, 1_700_000_000
-DAYS, VALIDATION_FROM, TEST_FROM = 30, START + 24 * DAY, START + 27 * DAY
+DAY, START = 86_400, 1_699_920_000  # A midnight.
+DAYS, VALIDATION_DAYS, TEST_DAYS = 30, 3, 3
 ITEMS, SHOWN, USER_ROWS, CLICKED, MAX_HISTORY = 50_000, 5, 20, 0.1, 50
-ROW_GROUP = 1 << 18
-SCHEMA = {
-    "name": "benchmark",
-    "impressions": {
-        "files": "impressions.parquet",
-        "user": "user",
-        "item": "item",
-        "time": "time",
-        "labels": ["click"],
-    },
-    "history": {"label": "click", "max_length": MAX_HISTORY},
-    "split": {
-        "rule": "global_time",
-        "validation_from": VALIDATION_FROM,
-        "test_from": TEST_FROM,
-    },
-}
+ROW_GROUP = 1 << 16
 
 
-def write_log(folder: Path, rows: int) -> None:
+def split_from(days: int) -> list[int]:
+    """Where validation and the test begin, seconds since 1970."""
+    test_from = START + (days - TEST_DAYS) * DAY
+    return [test_from - VALIDATION_DAYS * DAY, test_from]
+
+
+SPLIT_FROM = split_from(DAYS)
+
+
+def schema_of(days: int) -> dict[str, Any]:
+    """The schema of a log of so many days: the last ones validate and test."""
+    validation_from, test_from = split_from(days)
+    return {
+        "name": "benchmark",
+        "impressions": {
+            "files": "impressions.parquet",
+            "user": "user",
+            "item": "item",
+            "time": "time",
+            "labels": ["click"],
+        },
+        "history": {"label": "click", "max_length": MAX_HISTORY},
+        "split": {
+            "rule": "global_time",
+            "validation_from": validation_from,
+            "test_from": test_from,
+        },
+    }
+
+
+def write_log(folder: Path, rows: int, days: int = DAYS) -> None:
     """Requests of five impressions by time, twenty impressions a user, a tenth clicked.
 
     Users are text, as most logs have them; items follow a power law.
@@ -40,7 +55,7 @@ def write_log(folder: Path, rows: int) -> None:
     random = np.random.default_rng(1)
     requests = rows // SHOWN
     user = random.integers(0, max(1, rows // USER_ROWS), requests).repeat(SHOWN)
-    time = np.sort(random.integers(0, DAYS * DAY, requests)).repeat(SHOWN) + START
+    time = np.sort(random.integers(0, days * DAY, requests)).repeat(SHOWN) + START
     columns = {
         "user": pa.array(user).cast(pa.string()),
         "item": random.zipf(1.2, len(user)) % ITEMS,
@@ -51,13 +66,13 @@ def write_log(folder: Path, rows: int) -> None:
     pq.write_table(
         pa.table(columns), folder / "impressions.parquet", row_group_size=ROW_GROUP
     )
-    (folder / "schema.yaml").write_text(yaml.safe_dump(SCHEMA))
+    (folder / "schema.yaml").write_text(yaml.safe_dump(schema_of(days)))
     (folder / "key").write_bytes(KEY)
 
 
-def prepare(folder: Path, rows: int) -> None:
+def prepare(folder: Path, rows: int, days: int = DAYS) -> None:
     """The log, its item index and its vocabularies."""
-    write_log(folder, rows)
+    write_log(folder, rows, days)
     schema, index = str(folder / "schema.yaml"), str(folder / "index")
     item_index.run(schema, index)
     vocabularies.run(schema, index, str(folder / "vocabularies"), str(folder / "key"))

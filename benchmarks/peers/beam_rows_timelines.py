@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from benchmarks.beam_jobs_data import KEY, MAX_HISTORY, TEST_FROM, VALIDATION_FROM
+from benchmarks.beam_jobs_data import KEY, MAX_HISTORY, SPLIT_FROM
 
 CLICK, FIRST_ROW, SECOND = 2, 2, 1_000_000
 PARTS = ("train", "validation", "test")
@@ -73,7 +73,7 @@ class Timelines(beam.DoFn):
 
 
 def part_of(request: Request) -> int:
-    return bisect.bisect([VALIDATION_FROM, TEST_FROM], request[0])
+    return bisect.bisect(SPLIT_FROM, request[0])
 
 
 def record(

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from benchmarks.beam_jobs_data import KEY, MAX_HISTORY, TEST_FROM, VALIDATION_FROM
+from benchmarks.beam_jobs_data import KEY, MAX_HISTORY, SPLIT_FROM
 from tfmm.records.example_batch import framed_examples
 from tfmm.records.ragged import Ragged
 
@@ -37,7 +37,7 @@ def build(folder: Path, out: Path, shards: int) -> None:
     oldest = np.searchsorted(user[event], user[first])
     start = np.maximum(oldest, cut - MAX_HISTORY)
     shown = np.diff(first, append=len(log))
-    part = np.digitize(time[first], [VALIDATION_FROM, TEST_FROM])
+    part = np.digitize(time[first], SPLIT_FROM)
     for code, name in enumerate(PARTS):
         (out / name).mkdir(parents=True)
         for number in range(shards):
