@@ -80,6 +80,8 @@ def _media(raw: pa.Array) -> pa.Array:
 
 
 def _id(raw: pa.Array) -> pa.Array:
+    if pa.types.is_integer(raw.type):
+        return pc.cast(raw, pa.string())
     text = _category(raw)
     return _where(pc.greater(pc.binary_length(text), 0), text)
 

@@ -166,7 +166,8 @@ def _canonical(
             good &= ~bad
         columns[role] = values
     columns["row"] = pa.array(np.arange(first_row, first_row + chunk.num_rows))
-    return pa.table(columns).filter(pa.array(good)), letters
+    table = pa.table(columns)
+    return table if good.all() else table.filter(pa.array(good)), letters
 
 
 def _kind(role: str, declared: str) -> str:
