@@ -55,3 +55,26 @@ def by_shard(
     sizes = np.diff(firsts, append=len(shard))
     for number, first, size in zip(numbers, firsts, sizes, strict=True):
         yield int(number), table.slice(first, size)
+
+
+def batches(table: pa.Table, rows: int) -> Iterator[pa.Table]:
+    """Some rows at a time, at most so many unless one `source` has more.
+
+    Args:
+        table: Rows of one `source` lie together; they are never divided.
+        rows: Most rows.
+
+    Example:
+        >>> table = pa.table({"source": [1, 2, 2, 3]})
+        >>> [batch["source"].to_pylist() for batch in batches(table, 2)]
+        [[1], [2, 2], [3]]
+    """
+    source = table["source"].to_numpy()
+    firsts = np.flatnonzero(np.r_[True, source[1:] != source[:-1]][: len(source)])
+    ends = np.append(firsts[1:], len(source))
+    start = 0
+    while start < len(source):
+        fitting = int(np.searchsorted(ends, start + rows, "right")) - 1
+        end = int(ends[max(fitting, int(np.searchsorted(firsts, start)))])
+        yield table.slice(start, end - start)
+        start = end

@@ -15,7 +15,7 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
 )
 
-from beam_jobs.chunks import to_bytes, to_table
+from beam_jobs.chunks import batches, to_bytes, to_table
 from beam_jobs.counters import count
 from beam_jobs.job import DEFAULT_RUNNER
 from beam_jobs.kernels.ahead import ahead
@@ -46,7 +46,12 @@ class WithMedia(WithIndex):
         index: Folder of the item index.
         work: Where packs and dead letters go.
         threads: Pictures decoded at a time.
+
+    Attributes:
+        ticks: Whether its rows are progress, and not those that were read.
     """
+
+    ticks = True
 
     def __init__(
         self, schema: Schema, name: str, index: str | Path, work: Work, threads: int
@@ -75,7 +80,8 @@ class WithMedia(WithIndex):
             with self._work.unit(key) as unit:
                 write_pack(unit, key, self.sections(table, *side))
                 self._work.letters(key, self._letters, self._name)
-        self._work.tick(ROWS_READ, table.num_rows)
+        if self.ticks:
+            self._work.tick(ROWS_READ, table.num_rows)
         for shard, place in places(self._work, key):
             if not self._work.is_done(shard_key(shard)):
                 yield shard, place
@@ -153,9 +159,9 @@ class _Batches(beam.DoFn):
         if not any(map(_holds_paths, table.schema)):
             yield chunk
             return
-        for start in range(0, table.num_rows, BATCH_ROWS):
-            batch = to_bytes(table.slice(start, BATCH_ROWS), "lz4")
-            yield beam.pvalue.TaggedOutput(self.SPREAD, batch)
+        for batch in batches(table, BATCH_ROWS):
+            spread = to_bytes(batch, "lz4")
+            yield beam.pvalue.TaggedOutput(self.SPREAD, spread)
 
 
 def _holds_paths(field: pa.Field) -> bool:
@@ -172,7 +178,7 @@ def rows_per_shard(pictures: int, image_size: int) -> int:
 
     Example:
         >>> rows_per_shard(pictures=1, image_size=224)
-        15568
+        15584
     """
     row_bytes = _OTHER_BYTES + pictures * image_size**2 // 3
     return min(ROWS_PER_SHARD, _SHARD_BYTES // row_bytes)

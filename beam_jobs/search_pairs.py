@@ -1,37 +1,31 @@
 """Turns searches, clicks and items into pair records for SCL."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 
 from beam_jobs import command, files
-from beam_jobs.counters import table_counts
 from beam_jobs.item_facts import ReadItemFacts
 from beam_jobs.job import DEFAULT, Control, Job
+from beam_jobs.known_searches import KnownSearches
 from beam_jobs.media_rows import PackMedia, decoding_threads, rows_per_shard
-from beam_jobs.pair_counts import source_counts
-from beam_jobs.pair_rows import (
-    NOTHING,
-    PLACE,
-    PairsOfItems,
-    PairsOfSearches,
-    WriteShard,
-)
-from beam_jobs.read_table import ReadTable
-from beam_jobs.search_split import roles_read, split_of_searches
-from beam_jobs.split_check import PARTS, refuse_late_searches
+from beam_jobs.pair_manifests import manifests
+from beam_jobs.pair_rows import PairsOfItems, PairsOfSearches
+from beam_jobs.pair_shards import NOTHING, PLACE, WriteShard
+from beam_jobs.purchase_join import JoinPurchases, first_test_of
+from beam_jobs.query_groups import CapQueries
+from beam_jobs.read_table import read_here
+from beam_jobs.search_split import SearchSplit, split_of_searches
+from beam_jobs.split_check import refuse_late_searches
 from beam_jobs.work import Work
 from tfmm.errors import TfmmError
 from tfmm.records.index import ItemIndex
 from tfmm.records.sources import DIRECTIONS, QUERIES, check_sources, describe
-from tfmm.schema import Schema
+from tfmm.schema import GlobalTime, Schema
 
-KIND = "pairs"
 ITEM_TEST_SHARE = 0.05
 _ROW_BYTES = 1_000
-# By source: its pairs, and what they can be used for.
-Counts = dict[str, dict[str, int]]
 
 
 def run(
@@ -49,7 +43,9 @@ def run(
     Pairs obey the split rule: with `global_time`, searches after the end of training
     are the test; with `per_user_last_fraction`, those after each user's own training
     moments, or without a `user` column the last fraction of all searches. A `part`
-    that the searches supply goes before the rule, and must not break it. The
+    that the searches supply goes before the rule, and must not break it. Where
+    searches are joined with purchases, a pair is of the moment of its purchase, so
+    that one whose search alone lies before the end of training is the test's. The
     manifests' `first_test` is the first moment of any test search: pairs that come
     without users can be judged by nothing else.
 
@@ -75,12 +71,12 @@ def run(
     split = split_of_searches(shop)
     if shop.searches is not None and shop.searches.part:
         refuse_late_searches(shop, split)
-    has_searches = shop.searches is not None and set(chosen) != {"item"}
+    read = [] if set(chosen) == {"item"} else ["searches"]
     job = Job(
         "search_pairs",
         output,
         schema=shop,
-        tables=["searches"] if has_searches else [],
+        tables=[*read, "events"] if read and shop.joins else read,
         folders=[index, *([items] if items else [])],
         arguments={"sources": chosen, "item_test_share": item_test_share},
         control=control,
@@ -91,16 +87,16 @@ def run(
     if job.said():
         return {}
     with job.running() as running:
-        work = running.work
-        facts = running.pipeline | ReadItemFacts(items, opened) if items else None
-        made = [running.pipeline | "Seeds" >> _seeds(work)]
-        if has_searches:
-            side = [beam.pvalue.AsSingleton(facts)] if items else []
+        pipeline, work = running.pipeline, running.work
+        facts = pipeline | ReadItemFacts(items, opened) if items else None
+        made = [pipeline | "Seeds" >> _seeds(work)]
+        if read:
+            side = [] if facts is None else [beam.pvalue.AsSingleton(facts)]
             threads = decoding_threads(job.options)
-            packing = PairsOfSearches(shop, index, work, threads, split, chosen)
+            packing = PairsOfSearches(shop, index, work, threads, chosen)
             made.append(
-                running.pipeline
-                | ReadTable(shop, "searches", work, roles_read(shop), ticks=False)
+                pipeline
+                | _known(shop, index, work, split, chosen, facts)
                 | "Pairs" >> PackMedia(packing, *side)
                 | "Places" >> beam.Map(_place)
             )
@@ -111,17 +107,39 @@ def run(
             made
             | "All pairs" >> beam.Flatten()
             | "By shard" >> beam.GroupByKey()
-            | "Write" >> beam.ParDo(WriteShard(work))
+            | "Write" >> beam.ParDo(WriteShard(work, split.for_everybody))
         )
         found = running.finish()
-        whats = QUERIES if items is None else (*QUERIES, *DIRECTIONS)
-        manifests = _manifests(
-            _tables(shop, found, chosen),
-            {part: source_counts(found, part, chosen, whats) for part in PARTS},
-            first_test=split.first_test,
-            index=opened.stamp(),
+        if read and shop.joins:
+            _require_purchases(shop, found)
+        by_users = shop.joins and not isinstance(shop.split, GlobalTime)
+        return running.commit(
+            manifests(
+                shop,
+                found,
+                chosen,
+                QUERIES if items is None else (*QUERIES, *DIRECTIONS),
+                first_test=first_test_of(work) if by_users else split.first_test,
+                index=opened.stamp(),
+            )
         )
-        return running.commit(manifests)
+
+
+def _known(
+    shop: Schema,
+    index: str,
+    work: Work,
+    split: SearchSplit,
+    sources: Sequence[str],
+    facts: Any,
+) -> beam.PTransform:
+    """Searches with what was bought in them, as `PairsOfSearches` takes them."""
+    made: beam.PTransform = (
+        JoinPurchases(shop, index, work, sources, facts)
+        if shop.joins
+        else KnownSearches(shop, index, work, split)
+    )
+    return made | CapQueries(shop, work) if shop.groups_queries else made
 
 
 def _rows_per_shard(shop: Schema) -> int:
@@ -170,59 +188,17 @@ def _checked(
     return chosen
 
 
-def _tables(
-    shop: Schema, found: dict[str, int], sources: Sequence[str]
-) -> dict[str, Any]:
-    """The counts of every table that was read, by its name in the manifest."""
-    tables: dict[str, Any] = {"counts": {}}
-    if shop.searches is not None and set(sources) != {"item"}:
-        tables = {
-            "counts": table_counts(found, "searches"),
-            "pictures": table_counts(found, "pictures"),
-            "parts": {part: found.get(f"searches:{part}", 0) for part in PARTS},
-        }
-        if shop.searches.clicked:
-            tables["clicked"] = table_counts(found, "clicked")
-    if "item" in sources:
-        tables["item_pairs"] = table_counts(found, "items")
-    return tables
-
-
-def _manifests(
-    tables: dict[str, Any], by_part: dict[str, Counts], **facts: Any
-) -> dict[str, dict[str, Any]]:
-    """What the manifests say, by part."""
-    parts = {
-        part: {
-            "kind": KIND,
-            "counts": {"written": _pairs(counts)},
-            "sources": counts,
-            **facts,
-        }
-        for part, counts in by_part.items()
-    }
-    whole = {
-        "kind": "pair_sets",
-        **tables,
-        "pairs": {part: _pairs(counts) for part, counts in by_part.items()},
-        "sources": _summed(by_part.values()),
-        **facts,
-    }
-    return {**parts, "": whole}
-
-
-def _summed(parts: Iterable[Counts]) -> Counts:
-    total: Counts = {}
-    for counts in parts:
-        for name, found in counts.items():
-            for what, amount in found.items():
-                own = total.setdefault(name, {})
-                own[what] = own.get(what, 0) + amount
-    return total
-
-
-def _pairs(counts: Counts) -> int:
-    return sum(found["pairs"] for found in counts.values())
+def _require_purchases(shop: Schema, found: Mapping[str, int]) -> None:
+    """Refuses events of which none is a purchase."""
+    if found.get("purchases:read", 0):
+        return
+    types = next(read_here(shop, "events", ["type"]))["type"].unique().to_pylist()
+    raise TfmmError(
+        "No event is a purchase, so no search has an answer. Expected: events of the "
+        f"type {shop.pairs.purchase_type!r}. Received: events of "
+        f"{', '.join(map(repr, types[:10]))}. Name the type of purchases in the "
+        "schema's `pairs.purchase_type`."
+    )
 
 
 def _arguments() -> Any:

@@ -30,6 +30,11 @@ class SearchSplit:
     first_test: int
     tested: np.ndarray | None = None
 
+    @property
+    def for_everybody(self) -> int:
+        """The moment from which on no search of anybody trains."""
+        return self.first_test if self.tested is None else _NEVER
+
     def is_test(self, searches: pa.Table) -> np.ndarray:
         """bool `[n]`: which searches are the test, by their `time` or `source`."""
         if self.tested is None:
@@ -45,14 +50,15 @@ def split_of_searches(schema: Schema) -> SearchSplit:
     With `global_time`, whatever comes after training is the test. With
     `per_user_last_fraction` and users, so is whatever comes after each user's own
     training moments (see `tfmm.records.split`); without users, the last fraction of
-    all searches.
+    all searches. Where searches are joined with purchases by users' own moments, the
+    join alone knows.
 
     Args:
         schema: The schema; without searches, none is the test by its fraction.
     """
     if isinstance(schema.split, GlobalTime):
         return SearchSplit(timelines.first_known(schema.split))
-    if schema.searches is None:
+    if schema.searches is None or schema.joins:
         return SearchSplit(_NEVER)
     if schema.searches.user:
         return _by_user(schema, schema.split)
@@ -64,9 +70,9 @@ def split_of_searches(schema: Schema) -> SearchSplit:
 
 
 def roles_read(schema: Schema) -> list[str]:
-    """The roles of searches that pairs are made of: users only split them."""
+    """The roles of searches that pairs are made of: users only split or join them."""
     assert schema.searches is not None
-    by_user = isinstance(schema.split, PerUserLastFraction)
+    by_user = isinstance(schema.split, PerUserLastFraction) or schema.joins
     return [x for x in schema.searches.columns() if by_user or x != "user"]
 
 

@@ -1,19 +1,22 @@
 """Pairs of a query and the item that it should find, as pair records hold them."""
 
-import hashlib
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 
-from tfmm.records.example import encode
+from beam_jobs.kernels.columns import codes, feature, flat, ints, lists
+from beam_jobs.kernels.hashes import NOTHING, mixed
+from tfmm.records.example_batch import framed_examples
 
-NO_SEARCH = 0
-_WRITTEN_AT_ONCE = 256
+_BYTES_AT_ONCE = 4 << 20
 # What orders pairs of one place.
 _ORDER = ("origin", "source", "query_item")
+# The features of a record, in its order.
+_RECORD = (
+    *("query_text", "query_image", "item", "negatives"),
+    *("time", "source", "query_item", "positives"),
+)
 # A pair on its way to a record; `origin` is its row in the input, `search` a hash that
 # goes no further.
 SCHEMA = pa.schema(
@@ -31,31 +34,37 @@ SCHEMA = pa.schema(
 )
 
 
-def search_hashes(ids: Sequence[str | None]) -> list[int]:
-    """63 bits for every search id; 0 where there is none.
-
-    Example:
-        >>> search_hashes(["a", "", None])[1:]
-        [0, 0]
-    """
-    return [
-        int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
-        if text
-        else NO_SEARCH
-        for text in ids
-    ]
-
-
-def mixed(values: np.ndarray) -> np.ndarray:
-    """uint64 that look random, the same for the same integers (splitmix64).
+def pairs(
+    searches: pa.Table,
+    places: np.ndarray,
+    source: int,
+    texts: pa.Array | None = None,
+    images: pa.Array | None = None,
+    query_items: np.ndarray | None = None,
+) -> pa.Table:
+    """Pairs as rows of `SCHEMA`.
 
     Args:
-        values: Integers `[n]`.
+        searches: Their columns `origin`, `search`, `time`, `item` and, where known,
+            `negatives`.
+        places: int64 `[n]`, the search of every pair.
+        source: A place in `tfmm.records.sources.SOURCES`.
+        texts, images, query_items: What each pair's query consists of, `[n]`.
     """
-    x = values.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor)
-    return x ^ (x >> np.uint64(31))
+    count = len(places)
+    columns = {
+        "source": np.full(count, source),
+        "query_text": pa.repeat("", count) if texts is None else texts,
+        "query_image": pa.repeat(b"", count) if images is None else images,
+        "query_item": np.zeros(count, np.int64) if query_items is None else query_items,
+    }
+    taken = searches.take(pa.array(places))
+    if "negatives" not in taken.column_names:
+        columns["negatives"] = lists(np.zeros(0, int), np.zeros(0, int), count)
+    return pa.table(
+        [columns[name] if name in columns else taken[name] for name in SCHEMA.names],
+        schema=SCHEMA,
+    )
 
 
 def held_out(groups: np.ndarray, share: float) -> np.ndarray:
@@ -72,43 +81,52 @@ def held_out(groups: np.ndarray, share: float) -> np.ndarray:
     return mixed(groups) / 2.0**64 < share
 
 
-def records(pairs: pa.Table) -> Iterator[bytes]:
-    """The pairs of a shard as pair records, in an order that looks random.
+def framed_records(pairs: pa.Table) -> Iterator[bytes]:
+    """The pairs of a shard as framed pair records, in an order that looks random.
 
     A shard holds all pairs of a search, so what else was bought in it becomes the
     pairs' further positives, and none of their negatives. Few pairs at a time leave
-    the table: pictures as Python objects would take as much memory again.
+    the table: their pictures would take as much memory again.
 
     Args:
         pairs: Rows of `SCHEMA`.
     """
-    bought: dict[int, set[int]] = defaultdict(set)
-    columns = (pairs[name].to_pylist() for name in ("search", "item"))
-    for search, item in zip(*columns, strict=True):
-        if search != NO_SEARCH:
-            bought[search].add(item)
-    numbers = {name: pairs[name].to_numpy() for name in _ORDER}
-    keys = [numbers[name] for name in reversed(_ORDER)]
-    order = np.lexsort([*keys, mixed(numbers["origin"])])
-    for start in range(0, len(order), _WRITTEN_AT_ONCE):
-        some = pairs.take(pa.array(order[start : start + _WRITTEN_AT_ONCE]))
-        for pair in some.to_pylist():
-            known = {pair["item"], pair["query_item"]}
-            yield _record(pair, sorted(bought.get(pair["search"], set()) - known))
+    pairs = _with_positives(pairs)
+    keys = [ints(pairs, name) for name in reversed(_ORDER)]
+    order = np.lexsort([*keys, mixed(ints(pairs, "origin"))])
+    at_once = max(1, _BYTES_AT_ONCE * len(order) // max(1, pairs.nbytes))
+    for start in range(0, len(order), at_once):
+        some = pairs.take(pa.array(order[start : start + at_once]))
+        yield from framed_examples(
+            {name: feature(some[name].combine_chunks()) for name in _RECORD}
+        )
 
 
-def _record(pair: dict[str, Any], positives: list[int]) -> bytes:
-    known = {pair["item"], pair["query_item"], *positives}
-    negatives = [row for row in pair["negatives"] if row not in known]
-    return encode(
-        {
-            "query_text": [pair["query_text"].encode()],
-            "query_image": [pair["query_image"]],
-            "item": np.array([pair["item"]]),
-            "negatives": np.array(negatives, np.int64),
-            "time": np.array([pair["time"]]),
-            "source": np.array([pair["source"]]),
-            "query_item": np.array([pair["query_item"]]),
-            "positives": np.array(positives, np.int64),
-        }
+def _with_positives(pairs: pa.Table) -> pa.Table:
+    """The pairs with `positives`, and without these among the `negatives`."""
+    search, item, query = (ints(pairs, x) for x in ("search", "item", "query_item"))
+    named = np.flatnonzero(search != NOTHING)
+    _, once = np.unique(codes(search[named], item[named]), return_index=True)
+    bought_in, bought = search[named][once], item[named][once]
+    start, end = (
+        np.searchsorted(bought_in, search, side) for side in ("left", "right")
+    )
+    pair = np.arange(len(search))
+    owner = np.repeat(pair, end - start)
+    first = np.cumsum(end - start) - (end - start)
+    other = bought[np.arange(len(owner)) - first[owner] + start[owner]]
+    further = (other != item[owner]) & (other != query[owner])
+    owner, other = owner[further], other[further]
+    whose, rows = flat(pairs["negatives"])
+    asked, known = np.split(
+        codes(
+            np.r_[whose, pair, pair, owner], np.r_[rows.to_numpy(), item, query, other]
+        ),
+        [len(whose)],
+    )
+    wrong = ~np.isin(asked, known)
+    negatives = lists(whose[wrong], rows.to_numpy()[wrong], len(pair))
+    place = pairs.column_names.index("negatives")
+    return pairs.set_column(place, "negatives", negatives).append_column(
+        "positives", lists(owner, other, len(pair))
     )

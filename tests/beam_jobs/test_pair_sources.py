@@ -1,17 +1,22 @@
 """Pairs of clicks and of items, further positives, and splits that are given."""
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import shop
 from sample_pictures import encoded, noise, plain
 
 from beam_jobs import item_media, search_pairs
+from beam_jobs.chunks import to_bytes
+from beam_jobs.kernels import pairs as kernel
+from beam_jobs.pair_shards import PAIRS, WriteShard
+from beam_jobs.work import Work
 from tfmm.errors import TfmmError
 from tfmm.evaluation.report_stages import count_faults, stage_counts
 from tfmm.records.index import ItemIndex
 from tfmm.records.leak import check_pairs
 from tfmm.records.manifest import write_manifest
-from tfmm.records.sources import DIRECTIONS, QUERIES, describe
+from tfmm.records.sources import DIRECTIONS, QUERIES, SEARCH, describe
 
 ONE, OTHER = encoded(noise((20, 20))), encoded(plain((20, 20)))
 # Rows 2 to 5; a and b have one photo, so that they are one group; d has nothing.
@@ -212,6 +217,17 @@ def test_a_planted_leak_stops_the_run(tmp_path):
     ):
         assert words in str(error.value)
     assert not (tmp_path / "pairs").exists()
+
+
+def test_no_training_pair_of_the_tests_time_is_written(tmp_path):
+    columns = {"origin": [0, 1], "search": [0, 0], "time": [4, 9], "item": [2, 3]}
+    made = kernel.pairs(pa.table(columns), np.arange(2), SEARCH)
+    made = made.append_column("part", pa.repeat("train", 2))
+    group = 0, [(PAIRS, to_bytes(made))]
+    work = Work(str(tmp_path), shards=1)
+    assert list(WriteShard(work, first_test=10).process(group)) == [None]
+    with pytest.raises(TfmmError, match=r"A shard of `train`.*1 of 2"):
+        list(WriteShard(work, first_test=9).process(group))
 
 
 def test_a_leak_in_ready_made_pairs(tmp_path):

@@ -1,3 +1,5 @@
+import io
+
 import pyarrow as pa
 import pytest
 import shop
@@ -8,6 +10,7 @@ from beam_jobs.kernels import pairs as kernel
 from tfmm.errors import TfmmError
 from tfmm.records.example import decode
 from tfmm.records.index import ItemIndex
+from tfmm.records.tfrecord import records_in
 
 GOOD = encoded(noise((20, 20)))
 
@@ -103,12 +106,14 @@ def test_pairs_leave_a_shard_few_at_a_time(monkeypatch):
     found = [pair | {"origin": i // 2, "item": i, "source": i % 2} for i in range(20)]
     found[7]["search"] = found[8]["search"] = 5
     table = pa.Table.from_pylist(found, kernel.SCHEMA)
-    whole = list(kernel.records(table))
-    assert sorted(decode(record)["item"][0] for record in whole) == list(range(20))
-    assert {decode(x)["item"][0]: decode(x)["positives"] for x in whole}[7] == [8]
-    monkeypatch.setattr(kernel, "_WRITTEN_AT_ONCE", 3)
+    whole = b"".join(kernel.framed_records(table))
+    records = [decode(record) for record in records_in(io.BytesIO(whole), "")]
+    assert sorted(record["item"][0] for record in records) == list(range(20))
+    assert {x["item"][0]: x["positives"] for x in records}[7] == [8]
+    monkeypatch.setattr(kernel, "_BYTES_AT_ONCE", table.nbytes // 6)
     shuffled = table.take(pa.array([*range(1, 20, 2), *range(0, 20, 2)]))
-    assert list(kernel.records(shuffled)) == whole
+    few = list(kernel.framed_records(shuffled))
+    assert len(few) > 5 and b"".join(few) == whole
 
 
 def test_the_test_has_shards_as_training_has(tmp_path):
