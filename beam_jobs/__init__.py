@@ -11,9 +11,10 @@ from tfmm.errors import TfmmError
 logging.getLogger().addFilter(lambda record: "apitools" not in record.getMessage())
 
 
-def _not_taught(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], TfmmError))
+def _unknown(record: logging.LogRecord) -> bool:
+    known = TfmmError | KeyboardInterrupt
+    return not (record.exc_info and isinstance(record.exc_info[1], known))
 
 
-# A taught error reaches the caller; Beam would print its traceback first.
-logging.getLogger("apache_beam.runners.common").addFilter(_not_taught)
+# Taught errors and Ctrl-C reach the caller; Beam would print a traceback first.
+logging.getLogger("apache_beam.runners.common").addFilter(_unknown)

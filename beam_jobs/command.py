@@ -1,6 +1,8 @@
 """The command line of a job: readable help, one line at the end."""
 
 import argparse
+import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 from beam_jobs.job import Control
 from tfmm.errors import TfmmError
 
+_INTERRUPTED = 128 + signal.SIGINT
 _CONTROL = ("max_bad_fraction", "dry_run", "shards")
 
 
@@ -60,10 +63,12 @@ def main(
     except TfmmError as error:
         raise SystemExit(f"{error}") from None
     except KeyboardInterrupt:
-        raise SystemExit(
+        print(
             "Stopped. Nothing was put in place; the same command goes on from what is "
-            "finished."
-        ) from None
+            "finished.",
+            file=sys.stderr,
+        )
+        raise SystemExit(_INTERRUPTED) from None
     if manifest:
         print(f"{said(manifest)} ({time.monotonic() - began:.1f} s)")
 

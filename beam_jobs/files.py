@@ -20,7 +20,7 @@ from tfmm.errors import TfmmError
 from tfmm.records.manifest import NAME, parsed_manifest, read_manifest
 from tfmm.records.tfrecord import records_in
 
-Facts = tuple[int, float] | None
+Facts = tuple[int, int] | None
 T = TypeVar("T")
 
 _PLAIN = CompressionTypes.UNCOMPRESSED
@@ -134,14 +134,14 @@ def manifest(folder: str, kind: str | None = None) -> dict[str, Any]:
 
 
 def facts(path: str) -> Facts:
-    """Bytes and time of the last change; `None` where there is no file."""
+    """Bytes and time of the last change (ns); `None` where there is no file."""
     if is_local(path):
         found = os.stat(path) if os.path.isfile(path) else None
         return (found.st_size, found.st_mtime_ns) if found else None
     if not FileSystems.exists(path):
         return None
     found = FileSystems.match([path])[0].metadata_list[0]
-    return found.size_in_bytes, found.last_updated_in_seconds
+    return found.size_in_bytes, int(found.last_updated_in_seconds * 1e9)
 
 
 def names(folder: str, suffix: str = "") -> list[str]:

@@ -23,6 +23,7 @@ from beam_jobs.plan import MIB, ROWS_PER_SHARD, Plan, shards_for
 from beam_jobs.read_table import ROWS_READ
 from beam_jobs.work import LETTERS, SHARDS, Work, shard_key, whole_units
 from tfmm.errors import TfmmError
+from tfmm.records.manifest import NAME
 from tfmm.schema import Schema
 
 DEFAULT_RUNNER = "FnApiRunner"
@@ -148,8 +149,29 @@ class Job:
         """Claims the output and gives what the pipeline needs."""
         if self._runs_here and (advice := self.plan().advice()):
             print(f"Warning: {advice}", file=sys.stderr)
+        self._check_apart()
         with writing(self._place, self.digest, self.shards) as output:
-            yield Running(self, output)
+            try:
+                yield Running(self, output)
+            except Exception:
+                # Whatever else is wrong then follows from it.
+                self.inputs.check_unchanged()
+                raise
+
+    def _check_apart(self) -> None:
+        """Refuses an output whose place has inputs that would go with it.
+
+        What stands in the output's own place may be an input on a local disk, where
+        it is read until the new output takes its place at once.
+        """
+        own = files.join(self._place, NAME) if files.is_local(self._place) else ""
+        for path in (*self.inputs.read, *self.inputs.made):
+            if path.startswith(f"{self._place}/") and path != own:
+                raise TfmmError(
+                    f"`{self._place}` would be replaced, and the job reads `{path}` "
+                    "from it. Expected: an output apart from all inputs. Received: one "
+                    "that holds some. Choose another folder for the output."
+                )
 
     @cached_property
     def options(self) -> PipelineOptions:
@@ -192,12 +214,14 @@ class Running:
             TfmmError: If a step raised one (runners wrap it in tracebacks of their
                 own), an input changed meanwhile, or too many records are bad.
         """
+        self._job.inputs.check_known(self._job.schema)
         with self._shown():
             try:
                 result = self.pipeline.run()
                 result.wait_until_finish()
             except Exception as error:
-                self._job.inputs.check_unchanged()
+                if "KeyboardInterrupt" in str(error):
+                    raise KeyboardInterrupt from None
                 if taught := _TAUGHT.search(f"{type(error).__qualname__}: {error}"):
                     raise TfmmError(taught.group(1)) from error
                 raise

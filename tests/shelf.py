@@ -9,6 +9,7 @@ no files from folders, and nothing is overwritten. Both note every change in
 import io
 import os
 import shutil
+import uuid
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -90,7 +91,7 @@ class Shelf(FileSystem):
         return sorted(path for path in found if path.startswith(prefix))
 
     def put(self, path, data):
-        aside = _root().with_name(f"{_root().name}.aside")
+        aside = _root().with_name(f"{_root().name}-{uuid.uuid4().hex}")
         aside.write_bytes(data)
         aside.replace(self.place(path))
 

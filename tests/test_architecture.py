@@ -15,8 +15,9 @@ MAY = {
     "schema": {"errors"},
     "column_values": {"errors"},
     "csv_rows": {"errors"},
+    "file_names": {"errors"},
     "table_files": {"errors", "csv_rows"},
-    "tables": {"errors", "schema", "column_values", "table_files"},
+    "tables": {"errors", "schema", "column_values", "file_names", "table_files"},
     "identity": {"errors"},
     "records": {"errors", "schema"},
     "data": {"errors", "records", "encoders"},
@@ -33,7 +34,8 @@ MAY = {
 }
 TOP = {"cli", "road", "onboarding"}
 LIGHT = (
-    *("errors", "schema", "column_values", "csv_rows", "table_files", "tables"),
+    *("errors", "schema", "column_values", "csv_rows", "file_names"),
+    *("table_files", "tables"),
     *("identity", "records", "catalog", "datasets", "cli"),
 )
 HEAVY = ("tensorflow", "keras", "keras_hub", "keras_rs", "apache_beam")

@@ -10,7 +10,6 @@ be read, a missing column or an unreadable file is an error.
 """
 
 import dataclasses
-import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tfmm import table_files
+from tfmm import file_names, table_files
 from tfmm.column_values import EXPECTED, convert, missing_as_null
 from tfmm.errors import TfmmError
 from tfmm.schema import Table
@@ -37,6 +36,21 @@ class DeadLetter:
     reason: str
 
 
+def files(table: Table, folder: Path) -> list[str]:
+    """The table's files, those of a glob by name.
+
+    Raises:
+        TfmmError: If a path or glob finds none.
+    """
+    patterns = [table.files] if isinstance(table.files, str) else table.files
+    return [x for pattern in patterns for x in file_names.matching(pattern, folder)]
+
+
+def facts(file: str) -> file_names.Facts:
+    """Bytes and time of the last change of a table's file; `None` without it."""
+    return file_names.facts(file)
+
+
 def parts(table: Table, folder: Path) -> list[Part]:
     """The table's pieces, checked: every file opens and has every column.
 
@@ -44,7 +58,7 @@ def parts(table: Table, folder: Path) -> list[Part]:
         TfmmError: For a missing or unreadable file, a missing column or no rows.
     """
     found = []
-    for file in _files(table.files, folder):
+    for file in files(table, folder):
         names, pieces = table_files.inspect(file)
         for role, (column, kind, _) in table.columns().items():
             if column not in names:
@@ -119,26 +133,7 @@ def times(table: Table, folder: Path, time_unit: str) -> Iterator[np.ndarray]:
 def holds_integers(table: Table, folder: Path, role: str) -> bool:
     """Whether the role's column holds integers in every file."""
     column = table.columns()[role][0]
-    return all(
-        table_files.is_integer(file, column) for file in _files(table.files, folder)
-    )
-
-
-def _files(files: str | list[str], folder: Path) -> list[str]:
-    found: list[str] = []
-    for pattern in [files] if isinstance(files, str) else files:
-        if "://" in pattern:
-            found.append(pattern)
-            continue
-        path = str(folder / pattern)
-        matches = [path] if Path(path).is_file() else sorted(glob.glob(path))
-        if not matches:
-            raise TfmmError(
-                f"There is no file `{path}`. Expected: a .parquet, .csv or .jsonl "
-                "file, or a glob that finds some. Correct `files` in the schema."
-            )
-        found += matches
-    return found
+    return all(table_files.is_integer(file, column) for file in files(table, folder))
 
 
 def _canonical(
