@@ -49,6 +49,9 @@ def run(
     manifests' `first_test` is the first moment of any test search: pairs that come
     without users can be judged by nothing else.
 
+    Joins and limits by query group searches, and with them the query pictures that
+    stand in the table: where these are many, name them by path.
+
     Args:
         schema: Path of the schema file.
         index: Folder of the item index.

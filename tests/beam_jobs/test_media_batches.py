@@ -1,13 +1,16 @@
 """Batches, packs and restarts of the jobs that read pictures."""
 
+import json
+
 import pyarrow as pa
 import pytest
 import shop
 from picture_server import picture_server
 from sample_pictures import encoded, noise
 
-from beam_jobs import files, item_media, media_rows, search_pairs
+from beam_jobs import files, item_media, media_rows, query_groups, search_pairs
 from beam_jobs.job import Control
+from beam_jobs.kernels.pictures import picture
 from tfmm.records.index import ItemIndex
 
 ITEMS = 23
@@ -133,6 +136,70 @@ def test_query_pictures_travel_in_packs(by_path, monkeypatch):
     assert small == whole and whole["pairs"] == {"train": ITEMS - 2, "test": 0}
     images = [r["query_image"][0] for r in shop.records(folder / "pairs/train")]
     assert len(set(images)) == ITEMS - 2 and all(x[:2] == b"\xff\xd8" for x in images)
+
+
+@pytest.mark.parametrize("kind", ["bytes", "paths"])
+def test_query_pictures_of_joined_searches(by_path, monkeypatch, kind):
+    """Their packs outlive a killed run, though the next one hashes users anew."""
+    folder = by_path.parent
+    paths = [f"{number}.jpg" for number in range(ITEMS)]
+    for path, data in zip(paths, PICTURES, strict=True):
+        (folder / path).write_bytes(data)
+    users, ids = [f"u{n}" for n in range(ITEMS)], [f"i{n:02d}" for n in range(ITEMS)]
+    searches = {
+        "user": users,
+        "time": [10] * ITEMS,
+        "picture": paths if kind == "paths" else pa.array(PICTURES, pa.binary()),
+    }
+    # Everybody orders two items after one search.
+    events = {
+        "user": users * 2,
+        "time": [11] * ITEMS + [12] * ITEMS,
+        "type": ["order"] * 2 * ITEMS,
+        "item": ids + ids[1:] + ids[:1],
+    }
+    columns = {"files": "searches.parquet", "user": "user", "time": "time"}
+    schema = shop.write(
+        folder,
+        {"searches": searches, "events": events},
+        items=None,
+        searches=columns | {"query_image": "picture"},
+    )
+    place = str(schema), str(folder / "index")
+    control = Control(shards=2)
+    expected = search_pairs.run(*place, str(folder / "pairs"), control=control)
+    found = sorted(
+        (record["query_image"][0], record["item"][0])
+        for record in shop.records(folder / "pairs/train")
+    )
+    jpegs = [picture(data, size=16, max_pixels=1_000).jpeg for data in PICTURES]
+    # Items have the rows from 2 on.
+    rows = range(2, ITEMS + 2)
+    assert found == sorted(zip(jpegs * 2, [*rows, *rows[1:], 2], strict=True))
+
+    for module in (media_rows, query_groups):
+        monkeypatch.setattr(module, "BATCH_ROWS", 4)
+    decode, decoded = media_rows.picture, []
+
+    def dies(data, *rule):
+        if data == PICTURES[17]:
+            raise RuntimeError("killed")
+        return decode(data, *rule)
+
+    monkeypatch.setattr(media_rows, "picture", dies)
+    with pytest.raises(RuntimeError, match="killed"):
+        search_pairs.run(*place, str(folder / "again"), control=control)
+    (work,) = folder.glob("again.work-*")
+    units = map(json.loads, (x.read_bytes() for x in work.glob("units/searches-*")))
+    kept = [unit["counts"]["pictures:read"] for unit in units]
+    # A batch of four pairs is of two searches; rows 1 to 15 come before row 17.
+    assert len(kept) >= 4 and set(kept) == {2}
+    monkeypatch.setattr(
+        media_rows, "picture", lambda *args: decoded.append(args) or decode(*args)
+    )
+    again = search_pairs.run(*place, str(folder / "again"), control=control)
+    assert len(decoded) == ITEMS - sum(kept)
+    assert again == expected and not work.exists()
 
 
 def test_the_rule_of_near_duplicates_is_in_the_manifest(tmp_path):
