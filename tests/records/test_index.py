@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfmm.errors import TfmmError
@@ -70,6 +70,7 @@ IDS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(IDS, max_size=5))
 def test_integers_held_as_numbers_are_found_by_the_same_texts(ids):
     known = [*range(10), -5, 1000, 2**63 - 1, -(2**63)]

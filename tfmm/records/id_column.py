@@ -12,8 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tfmm.records.sorted_ids import SortedIds
+from tfmm.records.text_search import TextSearch
 
 _CHUNK = 1 << 20
+# From so many texts on, a search among them is worth its preparation.
+_MANY = 1 << 18
 _NAME = "item_id"
 
 
@@ -60,6 +63,8 @@ class IdColumn:
             order, search = self._search
             found = search.places(whole)
             return found if order is None else np.where(found < 0, -1, order[found])
+        if len(self) > _MANY and self._text_search is not None:
+            return self._text_search.places(as_text(ids))
         found = pc.index_in(as_text(ids), value_set=self.texts())
         return pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
 
@@ -112,6 +117,10 @@ class IdColumn:
             part = slice(start, min(start + _CHUNK, length))
             known = self._numbers
             yield self._texts[part] if known is None else as_text(known[part])
+
+    @cached_property
+    def _text_search(self) -> TextSearch | None:
+        return TextSearch.of(self.texts())
 
     @cached_property
     def _search(self) -> tuple[np.ndarray | None, SortedIds]:
