@@ -11,6 +11,7 @@ from beam_jobs.chunks import to_bytes, to_table
 from beam_jobs.counters import count
 from beam_jobs.kernels.columns import flat, lists
 from beam_jobs.kernels.hashes import NOTHING, of_values
+from beam_jobs.kernels.ordering import changes
 from beam_jobs.read_table import ReadTable, files_of, letter_of
 from beam_jobs.search_split import SearchSplit, roles_read
 from beam_jobs.split_check import TEST, part_of
@@ -137,7 +138,8 @@ def rows_in_lists(
     owner = owner[given.to_numpy(zero_copy_only=False)]
     rows = index.rows_of(values.filter(given)).astype(np.int64)
     known = rows != UNKNOWN_ROW
-    once = np.unique(owner[known] * index.rows + rows[known])
+    once = np.sort(owner[known] * index.rows + rows[known])
+    once = once[changes(once)]
     left_out = {"not_in_index": len(rows) - known.sum()}
     left_out["repeated"] = known.sum() - len(once)
     return lists(once // index.rows, once % index.rows, len(ids)), left_out

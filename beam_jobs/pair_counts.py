@@ -58,10 +58,10 @@ def count_clicks(searches: pa.Table, used: np.ndarray, reasons: np.ndarray) -> N
         reasons: `[v]`, texts: why it is of no use where it is `UNUSED`.
     """
     owner, rows = flat(searches["clicked"])
-    number = codes(ints(searches, "source")[owner], rows.to_numpy())
-    best = np.zeros(number.max(initial=-1) + 1, np.int64)
+    click = codes(ints(searches, "source")[owner], rows.to_numpy())
+    _, first, number = np.unique(click, return_index=True, return_inverse=True)
+    best = np.zeros(len(first), np.int64)
     np.maximum.at(best, number, used)
-    _, first = np.unique(number, return_index=True)
     count("clicked:dropped:bought_item", int((best == BOUGHT).sum()))
     for reason, amount in Counter(reasons[first[best == UNUSED]].tolist()).items():
         count(f"clicked:dropped:{reason}", amount)

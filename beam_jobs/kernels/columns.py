@@ -6,6 +6,9 @@ import pyarrow.compute as pc
 
 from tfmm.records.ragged import Ragged, Texts
 
+# Products of fewer values than these cannot overflow.
+_NARROW, _WIDEST = 1 << 31, 1 << 62
+
 
 def ints(table: pa.Table, name: str) -> np.ndarray:
     """A column of integers without nulls: int64 `[n]`."""
@@ -63,24 +66,41 @@ def lists(owner: np.ndarray, values: np.ndarray, size: int) -> pa.Array:
 
 
 def codes(*columns: np.ndarray) -> np.ndarray:
-    """Small integers for the rows of several columns, in the rows' own order.
+    """Integers for the rows of several columns, in the rows' own order.
 
     Args:
-        *columns: `[n]` each, of any sortable type.
+        *columns: `[n]` each, integers or booleans.
 
     Returns:
-        int64 `[n]` from 0 on: equal for equal rows alone, ascending with the first
-        column, then the second and so on.
+        int64 `[n]`, none negative: equal for equal rows alone, ascending with the
+        first column, then the second and so on.
 
     Example:
         >>> codes(np.array([9, 5, 9, 5]), np.array([1, 2, 0, 2])).tolist()
-        [2, 0, 1, 0]
+        [13, 2, 12, 2]
     """
-    found = np.zeros(len(columns[0]), np.int64)
+    found, width = np.zeros(len(columns[0]), np.int64), 1
     for column in columns:
-        values, places = np.unique(column, return_inverse=True)
-        found = np.unique(found * (len(values) + 1) + places, return_inverse=True)[1]
-    return found.astype(np.int64, copy=False)
+        part, size = _narrow(column)
+        if width * size >= _WIDEST:
+            found, width = _dense(found)
+        found, width = found * size + part, width * size
+    return found
+
+
+def _narrow(column: np.ndarray) -> tuple[np.ndarray, int]:
+    """Integers from 0 in the column's order, and how many there may be."""
+    column = column.astype(np.int64, copy=False)
+    least = int(column.min()) if len(column) else 0
+    most = int(column.max(initial=least))
+    if most - least < _NARROW:
+        return column - least, most - least + 1
+    return _dense(column)
+
+
+def _dense(column: np.ndarray) -> tuple[np.ndarray, int]:
+    values, places = np.unique(column, return_inverse=True)
+    return places, len(values)
 
 
 def ranks(*columns: np.ndarray) -> np.ndarray:

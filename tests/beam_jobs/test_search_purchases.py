@@ -104,7 +104,7 @@ def named(joined):
     return [(*REASONS, "")[code] for code in joined.dropped]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(LOGS, RULE)
 def test_the_join_equals_the_reference(logs, rule):
     searches, purchases = tables(*logs)
@@ -114,7 +114,7 @@ def test_the_join_equals_the_reference(logs, rule):
     assert dict(enumerate(found)) == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(LOGS, RULE, SPLITS, st.randoms(use_true_random=False))
 def test_the_order_of_the_input_never_matters(logs, rule, split, random):
     def made(searches, purchases):
@@ -132,7 +132,7 @@ def test_the_order_of_the_input_never_matters(logs, rule, split, random):
     assert made(*logs) == before
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(LOGS, RULE, SPLITS)
 def test_no_pair_lies_across_the_split(logs, rule, split):
     searches, purchases = tables(*logs)
