@@ -2,8 +2,10 @@
 
 import functools
 import os
+import stat
 from dataclasses import dataclass, field
 from http.client import HTTPException
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pyarrow.fs import FileSystem
@@ -58,11 +60,13 @@ def fetch(value: bytes | str, root: str, limits: Limits) -> tuple[bytes, str]:
 def _read(value: str, root: str, limits: Limits) -> bytes:
     location = _location(value, root)
     if "://" not in location:
+        facts = os.stat(location)
         # Opening a pipe or a device could last for ever.
-        if not os.path.isfile(location):
+        if not stat.S_ISREG(facts.st_mode):
             raise ReadError("unreadable_path")
-        with open(location, "rb") as file:
-            return file.read(limits.max_bytes + 1)
+        if facts.st_size > limits.max_bytes:
+            raise ReadError("too_many_bytes")
+        return Path(location).read_bytes()
     scheme, host, path, query, _ = urlsplit(location)
     if scheme in SCHEMES:
         retries = limits.retries

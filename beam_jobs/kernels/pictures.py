@@ -56,9 +56,9 @@ def picture(
 
     The header is checked before anything is decoded, so that a small file cannot
     unfold into a huge picture. JPEGs are decoded at the scale that is needed, and all
-    other work is done on the shrunk picture: 4 to 8 times as fast as at full size.
-    Of an animation the first frame counts. Nothing but pixels reaches the result: no
-    EXIF, no comment, no place where a photo was taken.
+    other work is done on the shrunk picture. Of an animation the first frame counts.
+    Nothing but pixels reaches the result: no EXIF, no comment, no place where a photo
+    was taken.
 
     Args:
         data: An encoded picture: JPEG, PNG, WebP, GIF, BMP or AVIF.
@@ -81,7 +81,7 @@ def picture(
             if image.size != target:
                 image = image.resize(
                     target,
-                    Image.Resampling.LANCZOS,
+                    Image.Resampling.BICUBIC,
                     box=drafted[1] if drafted else None,
                     reducing_gap=2.0,
                 )

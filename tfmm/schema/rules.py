@@ -69,7 +69,7 @@ class Media(Part):
         near_duplicates: Items whose pictures look alike up to this distance never
             count as wrong answers to each other's queries: most bits, of 256, in which
             their perceptual hashes differ. 0: only pictures of equal bytes are the
-            same. Try 8: of 9,583 photos of fashion it joined 7 pairs beyond those of
+            same. Try 8: of 9,583 photos of fashion it joined 8 pairs beyond those of
             equal bytes, hardly to be told apart, and it finds three fifths of copies
             that were shrunk by a quarter and compressed again. From 12 on, articles of
             one cut in several colours join.
