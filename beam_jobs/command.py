@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+
 from beam_jobs.job import Control
 from tfmm.errors import TfmmError
 
@@ -57,6 +60,8 @@ def main(
     known, rest = arguments.parse_known_args(argv)
     given = vars(known)
     began = time.monotonic()
+    # A job opens its inputs before there is a pipeline that would say this.
+    FileSystems.set_options(PipelineOptions(rest))
     try:
         control = Control(progress=True, **{name: given.pop(name) for name in _CONTROL})
         manifest = run(**given, control=control, pipeline_args=rest)

@@ -5,6 +5,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import shop
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import HadoopFileSystemOptions
 
 from beam_jobs import command, item_index
 from beam_jobs.chunks import by_shard
@@ -44,3 +46,14 @@ def test_the_command_line(hand_made, tmp_path):
     args[1] = str(tmp_path / "absent.yaml")
     with pytest.raises(SystemExit, match="There is no file"):
         command.main(item_index._arguments(), item_index.run, str, args)
+
+
+def test_file_systems_know_their_flags_before_the_pipeline():
+    def run(pipeline_args, **_):
+        options = FileSystems._pipeline_options.view_as(HadoopFileSystemOptions)
+        return {"host": options.hdfs_host, "args": pipeline_args}
+
+    said = []
+    args = ["--hdfs_host=namenode"]
+    command.main(command.parser(""), run, lambda found: said.append(found), args)
+    assert said == [{"host": "namenode", "args": args}]
