@@ -177,6 +177,26 @@ def test_missing_label_is_a_todo_and_an_error(tmp_path, quiet):
     assert Schema.from_yaml(tmp_path / "shop.yaml").impressions.user == "user_id"
 
 
+@pytest.mark.parametrize("kind", ["Order placed", "view"])
+def test_searches_without_a_bought_item_are_joined(tmp_path, quiet, kind):
+    log = _log()
+    kinds, words = pa.array(["cart", kind] * 20), pa.array([f"w{i}" for i in range(40)])
+    events = log.drop_columns("click").append_column("event", kinds)
+    searches = log.select(["user_id", "time"]).append_column("query", words)
+    for name, table in {"shown": log, "events": events, "searches": searches}.items():
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    out = tmp_path / "shop.yaml"
+    if kind == "view":
+        with pytest.raises(TfmmError, match=r"searches.bought: the column"):
+            init([tmp_path], out, quiet)
+        return
+    report = init([tmp_path], out, quiet)
+    schema = Schema.from_yaml(out)
+    assert schema.searches.columns().keys() == {"time", "query_text", "user"}
+    assert schema.pairs.purchase_type == "Order placed"
+    assert report.rows["searches"] == 40
+
+
 def test_no_log_at_all_is_an_error(tmp_path, quiet):
     table = pa.table({"item_id": ["a", "b"], "title": ["hat", "cap"]})
     pq.write_table(table, tmp_path / "items.parquet")

@@ -6,6 +6,7 @@ from tfmm.onboarding import roles
 from tfmm.onboarding.guess_log import as_events, as_impressions, log_roles
 from tfmm.onboarding.names import OWN_ID, fits, tables_of
 from tfmm.onboarding.profile import Profile
+from tfmm.onboarding.purchases import with_purchases
 from tfmm.onboarding.roles import Found
 from tfmm.onboarding.table_guess import TABLES, Guess, TableGuess
 
@@ -27,6 +28,7 @@ def guess(profiles: Sequence[Profile]) -> Guess:
     for profile in [p for p in rest if id(p) not in logs]:
         unused.append((profile, "no user and item columns were found in it"))
     _place_logs([p for p in rest if id(p) in logs], logs, tables, unused)
+    tables = with_purchases(tables)
     return Guess({t: tables[t] for t in TABLES if t in tables}, tuple(unused))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tfmm.onboarding.features import FeatureGuess, features
 from tfmm.onboarding.proposal import Proposal
+from tfmm.onboarding.purchases import purchase_type
 from tfmm.onboarding.table_guess import Guess, TableGuess
 
 _TODO = "TODO"
@@ -16,14 +17,14 @@ _ORDER = {
     "items": ("id", "title", "image"),
     "impressions": ("user", "item", "time", "labels", "request", "position"),
     "events": ("user", "item", "time", "type"),
-    "searches": ("time", "query_text", "query_image", "bought", "clicked"),
+    "searches": ("user", "time", "query_text", "query_image", "bought", "clicked"),
     "users": ("id",),
 }
 _REQUIRED = {
     "items": ("id",),
     "impressions": ("user", "item", "time", "labels"),
     "events": ("user", "item", "time"),
-    "searches": ("time", "bought"),
+    "searches": ("time",),
     "users": ("id",),
 }
 
@@ -116,6 +117,7 @@ def _no_impressions(advice: str) -> Iterator[str]:
 
 def _rules(guess: Guess, proposal: Proposal | None) -> Iterator[str]:
     yield from _history(guess)
+    yield from _pairs(guess)
     if proposal is None:
         yield "# TODO: choose the split once the impressions are complete."
         yield from _block("split", {"rule": "per_user_last_fraction"})
@@ -139,6 +141,18 @@ def _history(guess: Guess) -> Iterator[str]:
     else:
         why = f"impressions with {label} = 1 are behaviours; null: they are not"
         yield _line("  ", "label", _scalar(label), why)
+    yield ""
+
+
+def _pairs(guess: Guess) -> Iterator[str]:
+    searches = guess.tables.get("searches")
+    kind = purchase_type(guess.tables.get("events"))
+    if searches is None or kind is None or "user" not in searches.roles:
+        return
+    yield "# Searches are joined with the purchases of their users."
+    yield "pairs:"
+    yield _line("  ", "purchase_type", _scalar(kind), "the events that are purchases")
+    yield _line("  ", "window_seconds", "86400", "from a search to its purchase")
     yield ""
 
 
