@@ -3,7 +3,7 @@
 It reads the whole log at once, sorts it in polars, cuts histories and groups records in
 numpy, and writes the same files as `beam_jobs.behaviours`. The last step, from columns
 to TFRecord bytes, is `framed_examples` on both sides: it is the format, not the way.
-It knows the log: no bad row, no repeated row and no missing value.
+It knows the log: no bad row, no missing value, no user with more than L clicks.
 """
 
 import hashlib

@@ -1,5 +1,7 @@
 """The records of a shard against plain Python, one user at a time."""
 
+from bisect import bisect_left
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -124,17 +126,17 @@ def reference(shard, spans, spec, part):
     chosen = [r for r in range(len(requests.user)) if requests.part[r] == part]
     for user in dict.fromkeys(requests.user[r] for r in chosen):
         own = [r for r in chosen if requests.user[r] == user]
-        first = min(spans[0][r] for r in own)
-        last = max(spans[1][r] for r in own)
+        past = [range(spans[0][r], spans[1][r]) for r in own]
+        stored = sorted({event for history in past for event in history})
         items = [range(requests.first[r], requests.first[r + 1]) for r in own]
         record = {
             "user": [user],
-            "event_item": events.item[first:last],
-            "event_type": events.type[first:last],
-            "event_time": events.time[first:last],
+            "event_item": events.item[stored],
+            "event_type": events.type[stored],
+            "event_time": events.time[stored],
             "request_time": [requests.time[r] for r in own],
-            "request_start": [spans[0][r] - first for r in own],
-            "request_cut": [spans[1][r] - first for r in own],
+            "request_start": [bisect_left(stored, spans[0][r]) for r in own],
+            "request_cut": [bisect_left(stored, spans[1][r]) for r in own],
             "request_items": [len(places) for places in items],
         }
         rows = {
