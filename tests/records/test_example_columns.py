@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfmm.errors import TfmmError
-from tfmm.records.example import encode
-from tfmm.records.example_columns import columns_of
+from tfmm.records.example import decode, encode
+from tfmm.records.example_columns import columns_of, single_values
 from tfmm.records.ragged import Texts
 from tfmm.records.tfrecord import framed
 
@@ -71,3 +71,66 @@ def test_other_features_are_refused():
             columns_of(GOOD, kinds)
     with pytest.raises(TfmmError, match="damaged"):
         columns_of(GOOD[:-1], KINDS)
+
+
+FEATURES = {
+    "row": st.integers(-(2**63), 2**63 - 1).map(lambda x: np.array([x])),
+    "title": st.binary(max_size=200).map(lambda x: [x]),
+    "image": st.binary(max_size=200).map(lambda x: [x]),
+    "rows": st.just(np.array([3, 4])),
+    "more": st.lists(st.binary(max_size=9), max_size=3),
+    "price": st.just(np.array([0.5], np.float32)),
+    "none": st.just(np.zeros(0, np.int64)),
+}
+MIXED = (
+    st.fixed_dictionaries(
+        {"row": FEATURES["row"]},
+        optional={name: made for name, made in FEATURES.items() if name != "row"},
+    )
+    .flatmap(lambda found: st.permutations(list(found.items())))
+    .map(dict)
+)
+
+
+@given(st.lists(MIXED, max_size=5))
+def test_single_values_are_those_of_decode(mixed):
+    records = [encode(features) for features in mixed]
+    texts, rows = single_values(records, ["title", "image"], "row")
+    expected = [decode(record) for record in records]
+    assert rows.tolist() == [each["row"][0] for each in expected]
+    for name in ("title", "image"):
+        assert texts[name] == [each.get(name, [b""])[0] for each in expected]
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        {},
+        {"title": [b"hat"]},
+        {"row": np.array([1, 2])},
+        {"row": np.zeros(0, np.int64)},
+        {"row": [b"1"]},
+        {"row": np.array([1]), "title": [b"a", b"b"]},
+        {"row": np.array([1]), "title": np.array([5])},
+    ],
+)
+def test_what_is_no_single_value_is_refused(features):
+    records = [encode({"row": np.array([1]), "title": [b"hat"]}), encode(features)]
+    with pytest.raises(TfmmError, match="damaged"):
+        single_values(records, ["title"], "row")
+
+
+@given(st.data())
+def test_damage_gives_values_or_an_error_that_teaches(data):
+    good = encode({"row": np.array([300]), "title": [b"red"], "image": [b"x" * 200]})
+    damaged = bytearray(good)
+    for _ in range(data.draw(st.integers(1, 3))):
+        damaged[data.draw(st.integers(0, len(good) - 1))] = data.draw(
+            st.integers(0, 255)
+        )
+    cut = bytes(damaged[: data.draw(st.integers(0, len(good)))])
+    try:
+        texts, rows = single_values([good, cut, good], ["title"], "row")
+    except TfmmError:
+        return
+    assert len(texts["title"]) == len(rows) == 3

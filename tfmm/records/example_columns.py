@@ -1,6 +1,6 @@
 """The columns of many tf.train.Examples at once: the inverse of `example_batch`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -52,6 +52,48 @@ def columns_of(data: bytes, kinds: Mapping[str, str]) -> dict[str, Ragged]:
     return found
 
 
+def single_values(
+    records: Sequence[bytes], texts: Sequence[str], integer: str
+) -> tuple[dict[str, list[bytes]], np.ndarray]:
+    """Reads features of one value, whatever others there are and in which order.
+
+    Args:
+        records: Serialized records, not framed.
+        texts: Names of features of one text or none.
+        integer: Name of a feature of one integer.
+
+    Returns:
+        Per text feature its value in every record, empty where there is none; and the
+        integers, int64 `[n]`.
+
+    Raises:
+        TfmmError: If a record is damaged or a feature has another kind or number of
+            values.
+
+    Example:
+        >>> from tfmm.records.example import encode
+        >>> records = [encode({"title": [b"hat"], "row": np.array([7]), "x": [b""]}),
+        ...     encode({"row": np.array([8])})]
+        >>> found, rows = single_values(records, ["title"], "row")
+        >>> found["title"], rows.tolist()
+        ([b'hat', b''], [7, 8])
+    """
+    data = b"".join([*records, bytes(_LONGEST_VARINT)])
+    reader = _Reader(np.frombuffer(data, np.uint8))
+    kinds = dict.fromkeys(texts, "bytes") | {integer: "int64"}
+    found = reader.named_lists(np.cumsum([0, *map(len, records)]), kinds)
+    values = {}
+    for name in texts:
+        first, last = reader.singles(*found[name])
+        bounds = zip(first.tolist(), last.tolist(), strict=True)
+        values[name] = [data[start:end] for start, end in bounds]
+    first, last = reader.singles(*found[integer])
+    integers, end = reader.varint(first)
+    if (first == last).any() or (end != last).any():
+        raise _unexpected()
+    return values, integers
+
+
 def _bounds(buffer: np.ndarray, data: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Where the records' contents start and end, their checksums checked."""
     starts, at = [], 0
@@ -76,20 +118,70 @@ class _Reader:
 
     def content(self, at: np.ndarray, field: int) -> tuple[np.ndarray, np.ndarray]:
         """Start and end of the contents of a length-delimited field."""
-        if (self._buffer[at] != field << 3 | 2).any():
+        tag = self._buffer[np.minimum(at, len(self._buffer) - 1)]
+        size, start = self.varint(at + 1)
+        if (tag != field << 3 | 2).any() or (size < 0).any():
             raise _unexpected()
-        size, start = self._varint(at + 1)
         return start, start + size
 
     def name(self, at: np.ndarray, name: str) -> np.ndarray:
         """The places after a feature's name."""
         start, end = self.content(at, 1)
-        wanted = np.frombuffer(name.encode(), np.uint8)
-        if (end - start != len(wanted)).any():
-            raise _unexpected()
-        if (self._buffer[start[:, None] + np.arange(len(wanted))] != wanted).any():
+        if not self.named(start, end, name).all():
             raise _unexpected()
         return end
+
+    def named_lists(
+        self, bounds: np.ndarray, kinds: Mapping[str, str]
+    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Where lists of values start and end; nowhere in records that lack them.
+
+        Args:
+            bounds: Where the records start, and the last one ends: int64 `[n + 1]`.
+            kinds: The features.
+        """
+        at, ends = bounds[1:].copy(), bounds[1:]
+        filled = np.flatnonzero(np.diff(bounds))
+        at[filled], stop = self.content(bounds[filled], 1)
+        self._check_ends(stop, ends[filled])
+        found = {name: (np.zeros_like(at), np.zeros_like(at)) for name in kinds}
+        while len(left := np.flatnonzero(at < ends)):  # One feature of each record.
+            entry, at[left] = self.content(at[left], 1)
+            start, end = self.content(entry, 1)
+            value, stop = self.content(end, 2)
+            self._check_ends(stop, at[left])
+            self._check_ends(np.minimum(stop, ends[left]), stop)
+            for name, (first, last) in found.items():
+                mine = self.named(start, end, name) & (value < stop)
+                first[left[mine]], inside = self.content(
+                    value[mine], _KINDS[kinds[name]]
+                )
+                last[left[mine]] = inside
+                self._check_ends(inside, stop[mine])
+        self._check_ends(at, ends)
+        return found
+
+    def singles(
+        self, first: np.ndarray, last: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Start and end of the only value of lists; empty where there is none."""
+        first, filled = first.copy(), first < last
+        first[filled], end = self.content(first[filled], 1)
+        self._check_ends(end, last[filled])
+        return first, last
+
+    @staticmethod
+    def _check_ends(found: np.ndarray, expected: np.ndarray) -> None:
+        if (found != expected).any():
+            raise _unexpected()
+
+    def named(self, start: np.ndarray, end: np.ndarray, name: str) -> np.ndarray:
+        """Which stretches are this name, bool."""
+        wanted = np.frombuffer(name.encode(), np.uint8)
+        same = end - start == len(wanted)
+        places = start[same, None] + np.arange(len(wanted))
+        same[same] = (self._buffer[places] == wanted).all(1)
+        return same
 
     def values(self, first: np.ndarray, last: np.ndarray, kind: str) -> Ragged:
         """The values of all lists of a kind."""
@@ -124,7 +216,8 @@ class _Reader:
         texts = Texts(self._buffer[stretches(*taken)], np.r_[0, np.cumsum(taken[1])])
         return Ragged(texts, np.r_[0, np.cumsum(counts)])
 
-    def _varint(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def varint(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Value and the place after it."""
         value, left = np.zeros(len(at), np.int64), np.ones(len(at), bool)
         at = at.copy()
         for place in range(_LONGEST_VARINT):
