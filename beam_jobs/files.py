@@ -232,15 +232,19 @@ def checked(path: str) -> str:
     return path.rstrip("/")
 
 
-def fetched(folder: str) -> Path:
+def fetched(folder: str, names: Sequence[str] | None = None) -> Path:
     """A finished output as a local folder; a remote one is copied once per process.
+
+    Args:
+        folder: The output.
+        names: The files that are needed; all when absent.
 
     Raises:
         TfmmError: If the remote folder has no manifest.
     """
     if is_local(folder):
         return Path(folder)
-    return _copied(folder, [*manifest(folder)["files"], NAME])
+    return _copied(folder, [*(names or manifest(folder)["files"]), NAME])
 
 
 def fetched_tree(folder: str) -> Path:

@@ -9,9 +9,14 @@ from beam_jobs.work import PACKS, Work
 _SUFFIX = ".npz"
 
 
-def write_block(block: Block, work: Work) -> None:
-    """Writes a block under the name of its first row."""
-    key = f"block-{block.rows[0]:012d}"
+def write_block(keyed: tuple[str, Block], work: Work) -> None:
+    """Writes a block as a unit of work.
+
+    Args:
+        keyed: The unit's name, and the block.
+        work: The job's work.
+    """
+    key, block = keyed
     with work.unit(key) as unit:
         unit.write(key + _SUFFIX, [to_npz(block)], PACKS)
 

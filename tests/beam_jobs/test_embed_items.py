@@ -1,61 +1,17 @@
 """Item records to a catalog."""
 
-import io
 import json
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from item_folders import IDS, embed, encoders, media, write_items
 
 import tfmm
 from beam_jobs import command, embed_items
 from tfmm.catalog import Catalog
-from tfmm.encoders.titles import SPECIAL
 from tfmm.errors import TfmmError
-from tfmm.records.example import encode
 from tfmm.records.index import ItemIndex
-from tfmm.records.manifest import write_manifest, writing
-from tfmm.records.tfrecord import write_records
-
-IDS = [f"item{number:02d}" for number in range(20)]
-
-
-def _jpeg(seed):
-    pixels = np.random.default_rng(seed).integers(0, 255, (20, 30, 3), np.uint8)
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "JPEG")
-    return out.getvalue()
-
-
-def _media(number):
-    """Item 3 has no picture, 5 no title, 7 a broken picture, 9 nothing at all."""
-    picture = {3: b"", 7: b"broken", 9: b""}.get(number, _jpeg(number))
-    title = "" if number in (5, 9) else f"red shoe {number}"
-    return picture, title.encode()
-
-
-def _write_items(folder, index, numbers, shards=3):
-    with writing(folder) as tmp:
-        for shard in range(shards):
-            records = []
-            for number in numbers[shard::shards]:
-                picture, title = _media(number)
-                records.append(
-                    encode(
-                        {
-                            "row": np.array([number + 2]),
-                            "item_id": [IDS[number].encode()],
-                            "title": [title],
-                            "image": [picture],
-                            "image_hash": [b""],
-                        }
-                    )
-                )
-            write_records(tmp / f"items-{shard:05d}-of-00003.tfrecord", records)
-        counts = {"read": len(numbers), "written": len(numbers), "dropped": {}}
-        write_manifest(tmp, kind="items", counts=counts, index=index.stamp())
 
 
 @pytest.fixture(scope="module")
@@ -64,30 +20,16 @@ def shop(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shop")
     index = ItemIndex.create(IDS)
     index.save(folder / "index")
-    _write_items(folder / "items", index, list(range(16)))
-    keras.utils.set_random_seed(0)
-    encoders = {
-        "image": tfmm.encoders.image("micro", dimension=8, image_size=32),
-        "text": tfmm.encoders.text(
-            "micro",
-            vocabulary=[*SPECIAL, "red", "shoe", *"0123456789"],
-            dimension=4,
-            sequence_length=8,
-        ),
-    }
-    tfmm.encoders.save_item_encoder(folder / "encoder", **encoders)
-    return folder, encoders
-
-
-def _run(folder, output, **options):
-    inputs = {name: str(folder / name) for name in ("items", "encoder", "index")}
-    return embed_items.run(**{**inputs, "output": str(output), **options})
+    write_items(folder / "items", index, list(range(16)))
+    made = encoders()
+    tfmm.encoders.save_item_encoder(folder / "encoder", **made)
+    return folder, made
 
 
 @pytest.fixture(scope="module")
 def made(shop):
     folder, _ = shop
-    manifest = _run(folder, folder / "catalog", batch_size=4)
+    manifest = embed(folder, folder / "catalog", batch_size=4)
     return manifest, Catalog.open(folder / "catalog")
 
 
@@ -105,6 +47,10 @@ def test_counts_add_up(made):
             },
             "text": {"read": 16, "written": 14, "dropped": {"absent": 2}},
         },
+        "encoded": 16,
+        "taken_over": 0,
+        "changed": 0,
+        "gone": 0,
     }
 
 
@@ -123,7 +69,7 @@ def test_vectors_are_the_towers(shop, made):
     _, encoders = shop
     numbers = [0, 1, 2, 15]
     for place, (modality, encoder) in enumerate(encoders.items()):
-        raw = tf.constant([_media(number)[place] for number in numbers])
+        raw = tf.constant([media(number)[place] for number in numbers])
         expected = encoder.tower(encoder.preprocess(raw)).numpy()
         found = made[1].vectors(modality)[[number + 2 for number in numbers]]
         np.testing.assert_allclose(found, expected, atol=0.01)  # int8
@@ -137,7 +83,7 @@ def test_encoders_are_the_sources(shop, made):
 
 def test_batch_size_changes_nothing_and_nothing_is_left(shop, made, tmp_path):
     folder, _ = shop
-    _run(folder, tmp_path / "catalog", batch_size=100)
+    embed(folder, tmp_path / "catalog", batch_size=100)
     again = Catalog.open(tmp_path / "catalog")
     assert again.fingerprint == made[1].fingerprint
     for name, table in made[1].modalities.items():
@@ -150,7 +96,7 @@ def test_batch_size_changes_nothing_and_nothing_is_left(shop, made, tmp_path):
 
 def test_same_input_same_bytes(shop, made, tmp_path):
     folder, _ = shop
-    again = _run(folder, tmp_path / "catalog", batch_size=4)
+    again = embed(folder, tmp_path / "catalog", batch_size=4)
     assert again["files"] == made[0]["files"]
 
 
@@ -158,7 +104,7 @@ def test_grown_index_keeps_the_fingerprint(shop, made, tmp_path):
     folder, _ = shop
     index = ItemIndex.open(folder / "index").extend(["new"])
     index.save(tmp_path / "index")
-    _run(folder, tmp_path / "catalog", index=str(tmp_path / "index"))
+    embed(folder, tmp_path / "catalog", index=str(tmp_path / "index"))
     grown = Catalog.open(tmp_path / "catalog")
     assert grown.rows == 23
     assert grown.fingerprint == made[1].fingerprint
@@ -168,29 +114,29 @@ def test_other_lineage_is_refused(shop, tmp_path):
     folder, _ = shop
     ItemIndex.create(["another"]).save(tmp_path / "index")
     with pytest.raises(TfmmError, match="belongs to another item index"):
-        _run(folder, tmp_path / "catalog", index=str(tmp_path / "index"))
+        embed(folder, tmp_path / "catalog", index=str(tmp_path / "index"))
 
 
 def test_folder_that_is_no_encoder(shop, tmp_path):
     folder, _ = shop
     with pytest.raises(TfmmError, match="is no item encoder"):
-        _run(folder, tmp_path / "catalog", encoder=str(tmp_path))
+        embed(folder, tmp_path / "catalog", encoder=str(tmp_path))
 
 
 def test_item_that_comes_twice(shop, tmp_path):
     folder, _ = shop
     index = ItemIndex.open(folder / "index")
-    _write_items(tmp_path / "items", index, [0, 1, 2, 0])
+    write_items(tmp_path / "items", index, [0, 1, 2, 0])
     with pytest.raises(TfmmError, match="Item records hold an item twice"):
-        _run(folder, tmp_path / "catalog", items=str(tmp_path / "items"))
+        embed(folder, tmp_path / "catalog", items=str(tmp_path / "items"))
     assert not (tmp_path / "catalog").exists()
 
 
 def test_no_media_at_all(shop, tmp_path):
     folder, _ = shop
-    _write_items(tmp_path / "items", ItemIndex.open(folder / "index"), [9])
+    write_items(tmp_path / "items", ItemIndex.open(folder / "index"), [9])
     with pytest.raises(TfmmError, match="No item has a picture or title"):
-        _run(folder, tmp_path / "catalog", items=str(tmp_path / "items"))
+        embed(folder, tmp_path / "catalog", items=str(tmp_path / "items"))
 
 
 def test_fused_vectors(shop, tmp_path):
@@ -198,7 +144,7 @@ def test_fused_vectors(shop, tmp_path):
     fusion = tfmm.encoders.fusion(*encoders.values(), dimension=5)
     tfmm.encoders.save_item_encoder(tmp_path / "encoder", **encoders, fusion=fusion)
     encoder = str(tmp_path / "encoder")
-    manifest = _run(folder, tmp_path / "catalog", encoder=encoder)
+    manifest = embed(folder, tmp_path / "catalog", encoder=encoder)
     # Only item 9 has nothing at all; the broken picture 7 has a title.
     assert manifest["counts"]["modalities"]["fused"] == {
         "read": 16,
@@ -208,7 +154,7 @@ def test_fused_vectors(shop, tmp_path):
     catalog = Catalog.open(tmp_path / "catalog")
     present = np.flatnonzero(catalog.modalities["fused"].present) - 2
     assert present.tolist() == [n for n in range(16) if n != 9]
-    picture, title = _media(0)
+    picture, title = media(0)
     parts = [
         encoders["image"].tower(encoders["image"].preprocess(tf.constant([picture]))),
         encoders["text"].tower(encoders["text"].preprocess(tf.constant([title]))),
@@ -219,7 +165,7 @@ def test_fused_vectors(shop, tmp_path):
 
 def test_batch_size_must_be_positive(shop, tmp_path):
     with pytest.raises(TfmmError, match="Received: 0"):
-        _run(shop[0], tmp_path / "catalog", batch_size=0)
+        embed(shop[0], tmp_path / "catalog", batch_size=0)
 
 
 def test_command_line(shop, tmp_path, capsys):

@@ -118,8 +118,16 @@ class Catalog:
         catalog = cls(*open_tables(folder))
         return catalog if index is None else catalog.reindex(index, f"`{folder}`")
 
-    def save(self, folder: str | Path) -> None:
-        """Writes `.npy` tables, the index and a manifest, whole or not at all."""
+    def save(
+        self, folder: str | Path, beside: Mapping[str, NDArray[Any]] | None = None
+    ) -> None:
+        """Writes `.npy` tables, the index and a manifest, whole or not at all.
+
+        Args:
+            folder: where to; an earlier catalog is replaced.
+            beside: further arrays by row for the folder, such as what the job that
+                made the vectors needs next time; a catalog that is opened lacks them.
+        """
         save_tables(
             folder,
             self.index,
@@ -127,6 +135,7 @@ class Catalog:
             counts=self.counts,
             sources=dict(self.sources),
             fingerprint=self.fingerprint,
+            beside=beside or {},
         )
 
     @classmethod

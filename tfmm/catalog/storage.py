@@ -26,13 +26,19 @@ def save_tables(
     counts: Mapping[str, Any],
     sources: Mapping[str, str],
     fingerprint: str,
+    beside: Mapping[str, NDArray[Any]],
 ) -> None:
-    """Writes `MODALITY.PART.npy` files and `index/`, whole or not at all."""
+    """Writes `MODALITY.PART.npy` files and `index/`, whole or not at all.
+
+    What is `beside` becomes `NAME.npy` files; `open_tables` leaves them alone.
+    """
     with writing(folder) as tmp:
         index.save(tmp / "index")
         for name, table in tables.items():
             for part in _PARTS:
                 np.save(tmp / f"{name}.{part}.npy", getattr(table, part))
+        for name, array in beside.items():
+            np.save(tmp / f"{name}.npy", array)
         facts = {
             name: {
                 "source": sources[name],

@@ -75,7 +75,7 @@ def write_manifest(
             "sha256": file_digest(path),
         }
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != NAME
+        if path.is_file() and path != folder / NAME
     }
     tmp = folder / (NAME + ".tmp")
     tmp.write_text(manifest_text(kind, counts, files, **facts), encoding="utf-8")
