@@ -199,3 +199,29 @@ def test_gpu_on_every_worker(vectors):
     environment = vectors.job["environment"]
     assert environment["serviceOptions"] == [f"worker_accelerator={GPU}"]
     assert "no_use_multiple_sdk_containers" in environment["experiments"]
+
+
+def test_only_the_encoding_asks_for_the_gpu(inputs, tmp_path):
+    graph = _describe(
+        tmp_path / "staged",
+        embed_items.run,
+        [f"--sdk_container_image={IMAGE}"],
+        output=str(tmp_path / "catalog"),
+        accelerator=GPU,
+        min_ram="16GB",
+        **inputs,
+    ).graph
+    environments = graph.components.environments
+    hints = {name: dict(each.resource_hints) for name, each in environments.items()}
+    asked = {
+        "beam:resources:accelerator:v1": GPU.encode(),
+        "beam:resources:min_ram_bytes:v1": b"16000000000",
+    }
+    assert sorted(hints.values(), key=len) == [{}, asked]
+    steps = {found: set() for found in hints}
+    for each in graph.components.transforms.values():
+        if each.environment_id:
+            steps[each.environment_id].add(each.unique_name.partition("/")[0])
+    (gpu,) = (name for name, found in hints.items() if found)
+    assert steps.pop(gpu) == {"Items"}
+    assert {"Shards", "Spread"} <= set().union(*steps.values())
