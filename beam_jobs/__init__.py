@@ -11,6 +11,12 @@ from tfmm.errors import TfmmError
 logging.getLogger().addFilter(lambda record: "apitools" not in record.getMessage())
 
 
+# Workers of one machine have no folder that lasts, and want none.
+logging.getLogger("apache_beam.runners.portability.local_job_service").addFilter(
+    lambda record: "semi_persistent_directory" not in record.getMessage()
+)
+
+
 def _unknown(record: logging.LogRecord) -> bool:
     known = TfmmError | KeyboardInterrupt
     return not (record.exc_info and isinstance(record.exc_info[1], known))

@@ -81,7 +81,8 @@ def run(
         schema=shop,
         tables=log_shards.tables_of(shop),
         folders=[x for x in (index, vocabularies, previous) if x],
-        arguments={"key": key_check(secret), "stretch": stretch.said()},
+        stretch=stretch,
+        arguments={"key": key_check(secret)},
         control=control,
         pipeline_args=pipeline_args,
         row_bytes=log_shards.ROW_BYTES,
@@ -150,12 +151,26 @@ def _part_counts(
 
 
 def _arguments() -> Any:
-    arguments = command.parser(__doc__)
+    arguments = command.parser(
+        __doc__,
+        name="behaviours",
+        reads="impressions, events and users of the schema; the item index; "
+        "vocabularies; earlier timelines, if given",
+        writes="train/, validation/ and test/ timelines: a record for every user "
+        "with its events and its requests as positions among them",
+        example="--schema shop.yaml --index out/index --vocabularies "
+        "out/vocabularies --output out/timelines",
+    )
     arguments.add_argument("--schema", required=True, help="the schema file")
     arguments.add_argument("--index", required=True, help="folder of the item index")
-    arguments.add_argument("--vocabularies", required=True, help="their folder")
+    arguments.add_argument(
+        "--vocabularies", required=True, help="folder of the vocabularies"
+    )
     arguments.add_argument("--output", required=True, help="folder of the timelines")
-    arguments.add_argument("--key_file", help="file of the user hash key")
+    arguments.add_argument(
+        "--key_file",
+        help="file of the user hash key; the variable TFMM_USER_KEY when absent",
+    )
     arguments.add_argument("--previous", help="timelines to add days to")
     arguments.add_argument(
         "--from", dest="from_day", metavar="DAY", help="first day to read, 2026-11-25"

@@ -144,7 +144,14 @@ def _encoder_facts(folder: str) -> dict[str, dict[str, Any]]:
 
 
 def _arguments() -> Any:
-    arguments = command.parser(__doc__)
+    arguments = command.parser(
+        __doc__,
+        name="embed_items",
+        reads="item records; the SavedModel of the encoders; the item index",
+        writes="a catalog: a vector of every item and modality, quantised",
+        example="--items out/items --encoder out/encoder --index out/index --output "
+        "out/catalog",
+    )
     arguments.add_argument("--items", required=True, help="folder of the item records")
     arguments.add_argument(
         "--encoder", required=True, help="folder of the encoders' SavedModel"

@@ -10,6 +10,7 @@ from typing import Any
 import tfmm
 from beam_jobs import files
 from beam_jobs.files import Facts
+from beam_jobs.stretch import EVERYTHING, Stretch
 from tfmm import tables
 from tfmm.errors import TfmmError
 from tfmm.records.manifest import FORMAT, NAME
@@ -34,15 +35,29 @@ class Inputs:
 
     @classmethod
     def of(
-        cls, schema: Schema | None, names: Sequence[str], folders: Sequence[str]
+        cls,
+        schema: Schema | None,
+        names: Sequence[str],
+        folders: Sequence[str],
+        stretch: Stretch = EVERYTHING,
     ) -> "Inputs":
-        """Looks at tables of the schema, and at the manifests of finished outputs."""
+        """Looks at tables of the schema, and at the manifests of finished outputs.
+
+        Args:
+            schema: The schema.
+            names: Names of the tables.
+            folders: The finished outputs.
+            stretch: The days whose rows are read.
+        """
         rows, read = {}, dict[str, Facts]()
         for name in names:
             assert schema is not None
             table = getattr(schema, name)
-            pieces = tables.parts(table, schema.folder)
-            rows[name] = sum(piece.rows for piece in pieces)
+            rows[name] = sum(
+                piece.rows
+                for piece in tables.parts(table, schema.folder)
+                if stretch.may_have(table, piece, schema.time_unit)
+            )
             paths = tables.files(table, schema.folder)
             read |= zip(paths, files.each(tables.facts, paths), strict=True)
         made = [files.join(files.checked(folder), NAME) for folder in folders]

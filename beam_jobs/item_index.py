@@ -173,7 +173,14 @@ def _canonical(text: str) -> bool:
 
 
 def _arguments() -> Any:
-    arguments = command.parser(__doc__)
+    arguments = command.parser(
+        __doc__,
+        name="item_index",
+        reads="the item ids of all tables of the schema",
+        writes="a Parquet file with the row of every id, catalogue first, then ids "
+        "that only logs know; rows never move when an index is extended",
+        example="--schema shop.yaml --output out/index",
+    )
     arguments.add_argument("--schema", required=True, help="the schema file")
     arguments.add_argument("--output", required=True, help="folder of the index")
     arguments.add_argument("--previous", help="an index to extend")

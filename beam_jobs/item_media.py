@@ -162,7 +162,15 @@ class _WriteShard(beam.DoFn):
 
 
 def _arguments() -> Any:
-    arguments = command.parser(__doc__)
+    arguments = command.parser(
+        __doc__,
+        name="item_media",
+        reads="items of the schema with their pictures, in the table or by path "
+        "or URI; the item index",
+        writes="a record for every item: its pictures as small JPEGs, its titles, "
+        "hashes of equal and of alike pictures",
+        example="--schema shop.yaml --index out/index --output out/items",
+    )
     arguments.add_argument("--schema", required=True, help="the schema file")
     arguments.add_argument("--index", required=True, help="folder of the item index")
     arguments.add_argument("--output", required=True, help="folder of the records")

@@ -21,6 +21,7 @@ from beam_jobs.inputs import Inputs
 from beam_jobs.output import Manifests, Output, work_folder, writing
 from beam_jobs.plan import MIB, ROWS_PER_SHARD, Plan, shards_for
 from beam_jobs.read_table import ROWS_READ
+from beam_jobs.stretch import EVERYTHING, Stretch
 from beam_jobs.work import LETTERS, SHARDS, Work, shard_key, whole_units
 from tfmm.errors import TfmmError
 from tfmm.records.manifest import NAME
@@ -86,6 +87,7 @@ class Job:
         schema: The schema whose tables it reads; `None` where it reads none.
         tables: Names of these tables.
         folders: Finished outputs that it reads.
+        stretch: The days of the tables that it reads.
         arguments: What else its output depends on.
         control: How it runs.
         pipeline_args: Flags for Beam.
@@ -99,6 +101,7 @@ class Job:
     schema: Schema | None = None
     tables: Sequence[str] = ()
     folders: Sequence[str] = ()
+    stretch: Stretch = EVERYTHING
     arguments: Mapping[str, Any] = field(default_factory=dict)
     control: Control = DEFAULT
     pipeline_args: Sequence[str] = ()
@@ -109,7 +112,7 @@ class Job:
     @cached_property
     def inputs(self) -> Inputs:
         """The files that it reads, as they are when it begins."""
-        return Inputs.of(self.schema, self.tables, self.folders)
+        return Inputs.of(self.schema, self.tables, self.folders, self.stretch)
 
     @cached_property
     def shards(self) -> int:
@@ -120,7 +123,11 @@ class Job:
     @property
     def digest(self) -> str:
         """Names everything that the output depends on."""
-        arguments = {**self.arguments, "shards": self.shards}
+        arguments = {
+            **self.arguments,
+            "shards": self.shards,
+            "stretch": repr(self.stretch),
+        }
         return self.inputs.digest(self.name, arguments)
 
     def plan(self, done: int = 0) -> Plan:
@@ -139,6 +146,7 @@ class Job:
     def said(self) -> bool:
         """Whether this is a dry run, whose plan now has been said."""
         if self.control.dry_run:
+            self._check_apart()
             done = whole_units(work_folder(self._place, self.digest))
             keys = map(shard_key, range(self.shards))
             print(self.plan(sum(key in done for key in keys)).text())

@@ -21,7 +21,7 @@ from typing import Any
 
 from beam_jobs import files
 from beam_jobs.claim import Claim, claimed, unfinished
-from beam_jobs.work import LETTERS, OUT, Work, shard_key, whole_units
+from beam_jobs.work import LETTERS, OUT, UNITS, Work, shard_key, whole_units
 from tfmm.errors import TfmmError
 from tfmm.records import manifest
 
@@ -63,7 +63,7 @@ class Output:
             manifest.put_in_place(Path(self.work.path(OUT)), Path(self.folder))
         else:
             self._move_files(made, texts)
-        files.remove_folder(self.work.folder)
+        self._remove_work()
 
     def commit_saved(self, saved: Path) -> None:
         """Puts a folder with a manifest in place, and the dead letters with it."""
@@ -80,6 +80,11 @@ class Output:
                 content = files.content(str(saved / name))
                 self.work.write_whole(f"{OUT}/{name}", content)
             self._move_files(found["files"], {manifest.NAME: text})
+        self._remove_work()
+
+    def _remove_work(self) -> None:
+        """Removes the work folder; the records first, which vouch for the rest."""
+        files.remove_folder(self.work.path(UNITS))
         files.remove_folder(self.work.folder)
 
     def _made(self) -> dict[str, dict[str, Any]]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from beam_jobs import files
+from beam_jobs.memory import UNKNOWN, free_memory
+from tfmm.records.manifest import NAME
 
 MIB = 1 << 20
 ROWS_PER_SHARD = 500_000
@@ -23,7 +24,7 @@ class Plan:
         read_bytes: Bytes of the files it reads.
         row_bytes: What a row takes in memory on one machine, as measured.
         base_bytes: What the job takes without any row.
-        done: Units of work that an earlier run finished.
+        done: Shards that an earlier run finished.
     """
 
     job: str
@@ -43,28 +44,29 @@ class Plan:
     def text(self) -> str:
         """The plan as a few readable lines."""
         tables = [f"{name} {rows:,} rows" for name, rows in self.rows.items()]
-        stands = files.facts(files.join(self.output, "manifest.json"))
-        return "\n".join(
-            [
-                f"{self.job} would",
-                f"  read   {', '.join(tables) or 'finished outputs'} "
-                f"({self.read_bytes / MIB:,.1f} MiB in files)",
-                f"  write  {self.output}, {self.shards} shards"
-                + (", in place of the output that stands there" if stands else ""),
-                f"  reuse  {self.done} units of work of an earlier run",
-                f"  need   about {self.memory / MIB:,.0f} MiB of memory on one machine",
-            ]
-        )
+        stands = files.facts(files.join(self.output, NAME)) is not None
+        free = free_memory()
+        facts = {
+            "read": f"{', '.join(tables) or 'finished outputs'}; "
+            f"{size(self.read_bytes)} in files",
+            "write": f"{self.output}, {self.shards} shards"
+            + (", in place of the output that stands there" if stands else ""),
+            "keep": f"{self.done} shards that an earlier run finished",
+            "need": f"about {size(self.memory)} of memory on one machine"
+            + ("" if free == UNKNOWN else f"; {size(free)} are free here"),
+        }
+        lines = [f"  {what:<6} {said}" for what, said in facts.items()]
+        return "\n".join([f"{self.job} would", *lines])
 
     def advice(self) -> str:
         """What to do where this machine has too little memory; empty where it fits."""
-        free = _free_memory()
+        free = free_memory()
         if self.memory <= free:
             return ""
         return (
-            f"{self.job} will need about {self.memory / MIB:,.0f} MiB of memory, and "
-            f"{free / MIB:,.0f} MiB are free. Beam's runner on one machine keeps all "
-            "that it groups in memory. Run it on a larger machine or a cluster "
+            f"{self.job} will need about {size(self.memory)} of memory, and "
+            f"{size(free)} are free. Beam's runner on one machine keeps all that it "
+            "groups in memory. Run it on a larger machine or a cluster "
             "(docs/clusters.md), or on a shorter log."
         )
 
@@ -82,11 +84,13 @@ def shards_for(rows: int, rows_per_shard: int = ROWS_PER_SHARD) -> int:
     return shards
 
 
-def _free_memory() -> int:
-    """Bytes that programs can still take; a great many where the system cannot say."""
-    try:
-        text = Path("/proc/meminfo").read_text(encoding="ascii")
-    except OSError:
-        return 1 << 62
-    facts = dict(line.split(":") for line in text.splitlines())
-    return int(facts["MemAvailable"].split()[0]) * 1024
+def size(count: int) -> str:
+    """A number of bytes in words.
+
+    Example:
+        >>> size(2_600), size(130_000_000), size(5_000_000_000)
+        ('2.5 KiB', '124.0 MiB', '4.7 GiB')
+    """
+    unit = 2 if count < 1 << 30 else 3
+    unit = 1 if count < MIB else unit
+    return f"{count / (1 << 10 * unit):,.1f} {'KMG'[unit - 1]}iB"

@@ -17,40 +17,43 @@ from rich.progress import (
 _LOOK_SECONDS = 0.5
 _LINE_SECONDS = 30
 
+Counts = Mapping[str, int]
+
 
 @contextmanager
-def shown(
-    name: str, totals: Mapping[str, int], done: Callable[[], Mapping[str, int]]
-) -> Iterator[None]:
+def shown(name: str, totals: Counts, done: Callable[[], Counts]) -> Iterator[None]:
     """Shows progress on standard error while the block runs.
 
-    A terminal gets a bar for each count; elsewhere a line is written now and then.
+    A terminal gets a bar for each count, all full when the block has ended well;
+    elsewhere a line is written now and then.
 
     Args:
         name: The job.
-        totals: What is counted, such as `rows` -> how many there will be.
+        totals: What is counted, such as `rows` -> how many there will be, or about.
         done: Tells how many there are; called twice a second.
     """
     console = Console(stderr=True)
-    stop = threading.Event()
+    over, whole = threading.Event(), threading.Event()
     show = _bars if console.is_terminal else _written_lines
     thread = threading.Thread(
-        target=show, args=(console, name, totals, done, stop), daemon=True
+        target=show, args=(console, name, totals, done, over, whole), daemon=True
     )
     thread.start()
     try:
         yield
+        whole.set()
     finally:
-        stop.set()
+        over.set()
         thread.join()
 
 
 def _bars(
     console: Console,
     name: str,
-    totals: Mapping[str, int],
-    done: Callable[[], Mapping[str, int]],
-    stop: threading.Event,
+    totals: Counts,
+    done: Callable[[], Counts],
+    over: threading.Event,
+    whole: threading.Event,
 ) -> None:
     columns = (
         TextColumn(f"  {name}: {{task.description}}"),
@@ -60,27 +63,33 @@ def _bars(
         TimeRemainingColumn(),
     )
     began = time.monotonic()
-    with Progress(*columns, console=console, transient=True) as bars:
-        tasks: dict[str, TaskID] = {}
-        while not stop.wait(_LOOK_SECONDS):
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=console) as bars:
+        ended = False
+        while not ended:
+            ended = over.wait(_LOOK_SECONDS)
             for what, amount in done().items():
                 if what not in totals:
                     continue
                 if what not in tasks:
-                    tasks[what] = bars.add_task(what, total=totals[what], rate="")
+                    tasks[what] = bars.add_task(what, rate="")
+                total = max(totals[what], amount)
+                # The last of what workers did is not told any more.
+                amount = total if whole.is_set() else amount
                 rate = _rate(amount, began)
-                bars.update(tasks[what], completed=amount, rate=rate)
+                bars.update(tasks[what], total=total, completed=amount, rate=rate)
 
 
 def _written_lines(
     console: Console,
     name: str,
-    totals: Mapping[str, int],
-    done: Callable[[], Mapping[str, int]],
-    stop: threading.Event,
+    totals: Counts,
+    done: Callable[[], Counts],
+    over: threading.Event,
+    whole: threading.Event,
 ) -> None:
     began = time.monotonic()
-    while not stop.wait(_LINE_SECONDS):
+    while not over.wait(_LINE_SECONDS):
         parts = [
             f"{what} {amount:,} of {totals[what]:,} ({_rate(amount, began)})"
             for what, amount in done().items()

@@ -48,10 +48,11 @@ class ReadTable(beam.PTransform):
 
     def expand(self, begin: beam.pvalue.PBegin) -> Any:
         """Reads the table's pieces in parallel."""
+        table = getattr(self._schema, self._name)
         numbered = [
             (number, dataclasses.astuple(part))
             for number, part in _pieces(self._schema, self._name)
-            if self._wanted(part)
+            if self._stretch.may_have(table, part, self._schema.time_unit)
         ]
         return (
             begin
@@ -59,14 +60,6 @@ class ReadTable(beam.PTransform):
             | "Spread" >> beam.Reshuffle()
             | "Chunks" >> beam.ParDo(self._reader).with_output_types(bytes)
         )
-
-    def _wanted(self, part: tables.Part) -> bool:
-        """Whether the piece may have rows of the stretch."""
-        table, unit = getattr(self._schema, self._name), self._schema.time_unit
-        since, until = self._stretch.since, self._stretch.until
-        if self._stretch == EVERYTHING or "time" not in table.columns():
-            return True
-        return tables.may_have(table, part, unit, since, until)
 
 
 class _ReadPiece(beam.DoFn):

@@ -205,7 +205,14 @@ def _require_purchases(shop: Schema, found: Mapping[str, int]) -> None:
 
 
 def _arguments() -> Any:
-    arguments = command.parser(__doc__)
+    arguments = command.parser(
+        __doc__,
+        name="search_pairs",
+        reads="searches of the schema; the item index; item records, if given",
+        writes="train/ and test/ pairs of a query and the item it led to",
+        example="--schema shop.yaml --index out/index --items out/items --output "
+        "out/pairs",
+    )
     arguments.add_argument("--schema", required=True, help="the schema file")
     arguments.add_argument("--index", required=True, help="folder of the item index")
     arguments.add_argument("--output", required=True, help="folder of the records")

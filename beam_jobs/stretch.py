@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tfmm import tables
 from tfmm.errors import TfmmError
 from tfmm.records.leak import moment
+from tfmm.schema import Table
+from tfmm.tables import Part
 
 DAY = 86_400_000_000
 
@@ -73,6 +76,18 @@ class Stretch:
         A day before the lateness, so that no request lies across it.
         """
         return None if self.end is None else self.end - self.lateness - DAY
+
+    def may_have(self, table: Table, part: Part, time_unit: str) -> bool:
+        """Whether a piece of a table may have rows of the stretch.
+
+        Args:
+            table: The table.
+            part: The piece.
+            time_unit: Unit of integer times: `s`, `ms` or `us`.
+        """
+        if (self.since is None and self.until is None) or "time" not in table.columns():
+            return True
+        return tables.may_have(table, part, time_unit, self.since, self.until)
 
     def holds(self, time: np.ndarray) -> np.ndarray:
         """Which moments are in the stretch: bool `[n]`.

@@ -212,11 +212,21 @@ def _found(work: Work) -> tuple[dict[str, dict[str, float]], pa.Table | None]:
 
 
 def _arguments() -> Any:
-    arguments = command.parser(__doc__)
+    arguments = command.parser(
+        __doc__,
+        name="vocabularies",
+        reads="impressions, events and users of the schema; the item index",
+        writes="which users, items, event types and feature values have an "
+        "embedding of their own, by how often training has them",
+        example="--schema shop.yaml --index out/index --output out/vocabularies",
+    )
     arguments.add_argument("--schema", required=True, help="the schema file")
     arguments.add_argument("--index", required=True, help="folder of the item index")
     arguments.add_argument("--output", required=True, help="folder to write")
-    arguments.add_argument("--key_file", help="file of the user hash key")
+    arguments.add_argument(
+        "--key_file",
+        help="file of the user hash key; the variable TFMM_USER_KEY when absent",
+    )
     return arguments
 
 

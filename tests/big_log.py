@@ -64,8 +64,9 @@ def typed(arguments):
 
 
 def _rows(rng, rows, spoiled):
-    times = rng.integers(0, SECONDS, rows).astype(str)
+    times = rng.integers(0, SECONDS, rows)
     if spoiled:
+        times = times.astype(str)
         times[5::200] = "late"
     return {
         "user": rng.integers(0, USERS, rows).astype(str),

@@ -16,10 +16,11 @@ from pathlib import Path
 
 @dataclass
 class Ended:
-    """How a run ended: exit code (or minus the signal), seconds, what it said."""
+    """How a run ended: exit code (or minus the signal), peak memory, what it said."""
 
     code: int
     seconds: float
+    peak: int
     out: str
     err: str
 
@@ -29,7 +30,7 @@ class Forks:
         self._folder = Path(folder)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._server = subprocess.Popen(
-            [sys.executable, __file__],
+            [sys.executable, "-P", __file__],  # `beam_jobs` is not that of the tests.
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -41,8 +42,8 @@ class Forks:
         order = {"job": job, "argv": argv, "at": at, "sent": int(sent), "files": files}
         self._server.stdin.write(json.dumps(order) + "\n")
         self._server.stdin.flush()
-        code, seconds = json.loads(self._server.stdout.readline())
-        return Ended(code, seconds, *(Path(path).read_text() for path in files))
+        numbers = json.loads(self._server.stdout.readline())
+        return Ended(*numbers, *(Path(path).read_text() for path in files))
 
     def close(self):
         self._server.stdin.close()
@@ -64,9 +65,10 @@ def _serve():
             time.sleep(order["at"])
             # It is not waited for yet, so its number is its own.
             os.killpg(child, order["sent"])
-        _, status = os.waitpid(child, 0)
-        code = os.waitstatus_to_exitcode(status)
-        print(json.dumps([code, time.monotonic() - began]), flush=True)
+        _, status, used = os.wait4(child, 0)
+        seconds, peak = time.monotonic() - began, used.ru_maxrss * 1024
+        ended = [os.waitstatus_to_exitcode(status), seconds, peak]
+        print(json.dumps(ended), flush=True)
 
 
 def _be_the_job(job, order):

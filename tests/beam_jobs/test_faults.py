@@ -17,14 +17,23 @@ import shop
 from forking import Forks
 from sample_pictures import encoded, noise
 
-from beam_jobs import behaviours, command, files, item_index, item_media, vocabularies
-from beam_jobs.job import Control, Running
+from beam_jobs import (
+    behaviours,
+    command,
+    files,
+    item_index,
+    item_media,
+    log_shards,
+    vocabularies,
+)
+from beam_jobs.job import Control, Job, Running
 from beam_jobs.locks import lock
 from beam_jobs.timeline_shards import WriteShard
 from beam_jobs.work import Unit
 from tfmm.errors import TfmmError
 from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import read_manifest
+from tfmm.schema import Schema
 
 SHARDS = 8
 CONTROL = Control(shards=SHARDS)
@@ -105,6 +114,25 @@ def test_killed_at_ten_random_moments(made, tmp_path):
             assert set(finished.values()) <= kept or not units
     assert killed >= 7
     forks.close()
+
+
+@pytest.mark.slow
+def test_the_estimate_of_memory_holds(tmp_path):
+    schema = big_log.write(tmp_path / "shop", 100_000, spoiled=False)
+    arguments = big_log.prepare(schema, tmp_path / "made")
+    shop_, forks = Schema.from_yaml(schema), Forks(tmp_path / "said")
+    job = Job(
+        "behaviours",
+        str(tmp_path / "out"),
+        shop_,
+        ("impressions", "events"),
+        row_bytes=log_shards.ROW_BYTES,
+    )
+    argv = [*big_log.typed(arguments), "--output", str(tmp_path / "out")]
+    ended = forks.run("behaviours", argv)
+    forks.close()
+    assert ended.code == 0, ended.err
+    assert ended.peak <= job.plan().memory <= 2 * ended.peak
 
 
 def stopping(monkeypatch, after, error):
