@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -134,13 +133,13 @@ def _hints(**given: str | None) -> dict[str, str]:
 
 
 def _encoder_facts(folder: str) -> dict[str, dict[str, Any]]:
-    path = Path(folder) / FACTS
-    if not path.is_file():
+    path = files.join(folder, FACTS)
+    if files.facts(path) is None:
         raise TfmmError(
             f"`{folder}` is no item encoder. Received: no {FACTS}. Write it with "
             "`tfmm.encoders.save_item_encoder`."
         )
-    return json.loads(path.read_text(encoding="utf-8"))["modalities"]
+    return json.loads(files.read(path))["modalities"]
 
 
 def _arguments() -> Any:

@@ -181,7 +181,8 @@ class Encoder:
                 import tensorflow as tf
                 import tensorflow_text  # noqa: F401  (registers its operations)
 
-                self._model = tf.saved_model.load(self._folder)
+                place = str(files.fetched_tree(self._folder))
+                self._model = tf.saved_model.load(place)
         return self._model.signatures[SIGNATURE]
 
 

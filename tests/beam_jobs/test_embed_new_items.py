@@ -12,7 +12,7 @@ from apache_beam.portability.common_urns import resource_hints
 from item_folders import IDS, embed, encoders, jpeg, media, write_items
 
 import tfmm
-from beam_jobs import embed_items
+from beam_jobs import embed_items, files
 from beam_jobs.encode_items import EncodeItems, EncodeShards
 from beam_jobs.work import Work
 from tfmm.catalog import Catalog
@@ -98,16 +98,20 @@ def test_output_may_be_the_previous_catalog(days, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["catalog"]
 
 
-def test_previous_catalog_in_a_store(days, shelved):
-    embed(days, "shelf://first")
-    made = embed(days / "two", "shelf://new", previous="shelf://first")
+def test_previous_catalog_and_encoder_in_a_store(days, shelved):
+    for name in files.below(str(days / "encoder")):
+        content = [(days / "encoder" / name).read_bytes()]
+        files.write(f"shelf://encoder/{name}", content)
+    embed(days, "shelf://first", encoder="shelf://encoder")
+    options = {"previous": "shelf://first", "encoder": "shelf://encoder"}
+    made = embed(days / "two", "shelf://new", **options)
     assert made["files"] == manifest(days / "two" / "full")["files"]
     assert made["counts"]["encoded"] == 6
 
 
 NOTHING_NEW = """
 import sys
-from beam_jobs import embed_items
+from beam_jobs import embed_items, files
 embed_items.run(*sys.argv[1:5], previous=sys.argv[5])
 assert "tensorflow" not in sys.modules
 """
