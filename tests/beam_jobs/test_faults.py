@@ -24,6 +24,7 @@ from beam_jobs import (
     item_index,
     item_media,
     log_shards,
+    search_pairs,
     vocabularies,
 )
 from beam_jobs.job import Control, Job, Running
@@ -495,7 +496,8 @@ def checksums(folder):
 def build_on(store, schema, key, flags=()):
     """All jobs of a shop that read no model, each reading what others wrote there."""
     places = {
-        name: f"{store}/{name}" for name in ("index", "items", "vocabularies", "log")
+        name: f"{store}/{name}"
+        for name in ("index", "items", "pairs", "vocabularies", "log")
     }
     common = {
         "schema": str(schema),
@@ -505,6 +507,7 @@ def build_on(store, schema, key, flags=()):
     index = common | {"index": places["index"]}
     item_index.run(**common, output=places["index"])
     item_media.run(**index, output=places["items"])
+    search_pairs.run(**index, items=places["items"], output=places["pairs"])
     vocabularies.run(**index, key_file=key, output=places["vocabularies"])
     behaviours.run(
         **index,

@@ -1,26 +1,17 @@
+import os
 import subprocess
 import sys
 
-import numpy as np
-import pyarrow as pa
 import pytest
 import shop
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import HadoopFileSystemOptions
 
 from beam_jobs import command, item_index
-from beam_jobs.chunks import by_shard
 from beam_jobs.counters import table_counts
-from beam_jobs.job import Job
-
-
-def test_by_shard_keeps_every_row():
-    table = pa.table({"x": range(100)})
-    keys = np.arange(100) * 7
-    found = dict(by_shard(table, keys, 8))
-    rows = pa.concat_tables(found.values())["x"].to_pylist()
-    assert sorted(rows) == [*range(100)]
-    assert found[7]["x"].to_pylist()[0] == 1
+from beam_jobs.job import Control, Job
+from beam_jobs.stretch import Stretch
+from tfmm.schema import Schema
 
 
 def test_counts_of_a_table():
@@ -33,6 +24,33 @@ def test_the_runner_may_be_any():
     for given, chosen in (([], "FnApiRunner"), (["--runner=X"], "X")):
         options = Job("job", "out", pipeline_args=given).options.get_all_options()
         assert options["runner"] == chosen
+
+
+def test_only_the_same_job_goes_on_with_a_killed_one(tmp_path, monkeypatch):
+    schema = shop.write(tmp_path / "shop")
+    monkeypatch.chdir(tmp_path)
+
+    def digest(path="shop/schema.yaml", **changes):
+        given = {"tables": ["items"], "folders": ["index"], "arguments": {"a": 1}}
+        return Job("job", "out", Schema.from_yaml(path), **(given | changes)).digest
+
+    first = digest()
+    assert digest() == first
+    # Neither where it is typed nor what Beam is told changes an output.
+    assert digest(str(schema), folders=[str(tmp_path / "index")]) == first
+    assert digest(pipeline_args=["--runner=X"]) == first
+    assert digest(control=Control(max_bad_fraction=1)) == first
+    others = [
+        digest(tables=["items", "users"]),
+        digest(arguments={"a": 2}),
+        digest(folders=[]),
+        digest(control=Control(shards=16)),
+        digest(stretch=Stretch.of(None, "2026-11-25")),
+        digest(stretch=Stretch.of(None, "2026-11-25", lateness_days=2)),
+    ]
+    os.utime(tmp_path / "shop/items.parquet", ns=(1, 1))
+    others.append(digest())
+    assert len({first, *others}) == 8
 
 
 def test_the_command_line(hand_made, tmp_path):
