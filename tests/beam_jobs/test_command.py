@@ -1,5 +1,7 @@
 import importlib
+import re
 import shlex
+from pathlib import Path
 
 import pytest
 import shop
@@ -33,6 +35,15 @@ def test_help_can_be_read(job, width, monkeypatch):
     assert typed[:3] == ["python", "-m", f"beam_jobs.{job}"]
     known, rest = arguments.parse_known_args(typed[3:])
     assert rest == [] and known.output.startswith("out/")
+
+
+def test_what_the_page_types_is_what_the_jobs_take():
+    page = (Path(__file__).parents[2] / "docs/beam_jobs.md").read_text()
+    typed = re.findall(r"^python -m beam_jobs\.(\w+) (.*)$", page, re.MULTILINE)
+    assert {job for job, _ in typed} == set(JOBS)
+    for job, flags in typed:
+        arguments = importlib.import_module(f"beam_jobs.{job}")._arguments()
+        assert arguments.parse_known_args(shlex.split(flags))[1] == []
 
 
 def test_a_misspelt_flag_is_not_passed_over(capsys):
