@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from beam_jobs import files
+from beam_jobs.disk import teaching
 from beam_jobs.locks import lock
 from beam_jobs.work import PARTS, PROGRESS
 from tfmm.errors import TfmmError
@@ -103,7 +104,7 @@ def _check_remote(folder: str) -> None:
 def _locked(folder: str) -> Iterator[None]:
     """Holds the folder's lock; a killed process holds none."""
     path = f"{folder}.lock"
-    with files.teaching(folder):
+    with teaching(folder):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         held = lock(path)
     if held is None:

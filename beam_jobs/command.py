@@ -17,6 +17,7 @@ from beam_jobs.job import Control
 from tfmm.errors import TfmmError
 
 _INTERRUPTED = 128 + signal.SIGINT
+_STOPPED = "Stopped. The same command goes on from what is finished."
 _CONTROL = ("max_bad_fraction", "dry_run", "shards")
 _ALIKE, _EXAMPLE_WIDTH = 0.85, 68
 _EPILOG = (
@@ -95,11 +96,7 @@ def main(
     except TfmmError as error:
         raise SystemExit(f"{error}") from None
     except KeyboardInterrupt:
-        print(
-            "Stopped. Nothing was put in place; the same command goes on from what is "
-            "finished.",
-            file=sys.stderr,
-        )
+        print(_STOPPED, file=sys.stderr)
         raise SystemExit(_INTERRUPTED) from None
     if manifest:
         print(f"{said(manifest)} ({time.monotonic() - began:.1f} s)")

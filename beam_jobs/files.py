@@ -3,12 +3,10 @@
 A path with `://` goes to Beam's `FileSystems`, whose extras bring gs:// and s3://.
 """
 
-import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -16,6 +14,8 @@ from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from beam_jobs.copies import local_copy
+from beam_jobs.disk import teaching
+from beam_jobs.remote import has_folders, listed, make_folders
 from tfmm.errors import TfmmError
 from tfmm.records.manifest import NAME, parsed_manifest, read_manifest
 from tfmm.records.tfrecord import records_in
@@ -32,8 +32,6 @@ _EXTRAS = {
 _CHUNK_BYTES = 1 << 22
 # A store answers each request late, and many at once just as soon.
 _REQUESTS_AT_A_TIME = 16
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def is_local(path: str) -> bool:
@@ -72,7 +70,7 @@ def write(path: str, chunks: Iterable[bytes]) -> None:
             with open(path, "wb") as file:
                 file.writelines(chunks)
         return
-    if _has_folders(path):
+    if has_folders(path):
         remove([path])
     with FileSystems.create(path, compression_type=_PLAIN) as file:
         for chunk in chunks:
@@ -148,10 +146,10 @@ def names(folder: str, suffix: str = "") -> list[str]:
     """Names of what is right in a folder and ends so, sorted; none without it."""
     if is_local(folder):
         found = [path.name for path in Path(folder).glob(f"*{suffix}")]
-    elif _has_folders(folder) and not FileSystems.exists(folder):
+    elif has_folders(folder) and not FileSystems.exists(folder):
         found = []
     else:
-        found = _listed(join(folder, f"*{suffix}"))
+        found = listed(join(folder, f"*{suffix}"))
     return sorted(found)
 
 
@@ -160,8 +158,8 @@ def below(folder: str) -> list[str]:
     if is_local(folder):
         paths = [path for path in Path(folder).rglob("*") if path.is_file()]
         return sorted(path.relative_to(folder).as_posix() for path in paths)
-    if not _has_folders(folder):
-        return sorted(_listed(join(folder, "**"), folder))
+    if not has_folders(folder):
+        return sorted(listed(join(folder, "**"), folder))
     found = []
     for name in names(folder):
         # Their listing tells files from folders by nothing else.
@@ -189,7 +187,7 @@ def move(moves: Mapping[str, str]) -> None:
         else:
             remote[source] = target
     if remote:
-        _make_folders(remote.values())
+        make_folders(remote.values())
         remove([*remote.values()])
         FileSystems.rename([*remote], [*remote.values()])
 
@@ -208,7 +206,7 @@ def remove_folder(folder: str) -> None:
     """Removes a folder with all that is in it."""
     if is_local(folder):
         shutil.rmtree(folder, ignore_errors=True)
-    elif not _has_folders(folder) or FileSystems.exists(folder):
+    elif not has_folders(folder) or FileSystems.exists(folder):
         FileSystems.delete([f"{folder}/"])
 
 
@@ -252,25 +250,6 @@ def fetched_tree(folder: str) -> Path:
     return Path(folder) if is_local(folder) else _copied(folder, below(folder))
 
 
-@contextmanager
-def teaching(path: str) -> Iterator[None]:
-    """Turns what a full or forbidden disk raises into an error that teaches."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise TfmmError(
-                f"The disk of `{path}` is full. Make room and run the same command "
-                "again: what is finished is kept and not made again."
-            ) from error
-        if error.errno in _FORBIDDEN:
-            raise TfmmError(
-                f"`{path}` cannot be written. Expected: a folder that you may write "
-                f"to. Received: {error.strerror}. Choose another one."
-            ) from error
-        raise
-
-
 def _copied(folder: str, names: Sequence[str]) -> Path:
     folder = folder.rstrip("/")
     paths = [join(folder, name) for name in names]
@@ -283,22 +262,3 @@ def _copied(folder: str, names: Sequence[str]) -> Path:
         each(copy, paths)
 
     return local_copy(version, fill)
-
-
-def _has_folders(path: str) -> bool:
-    """Whether a remote file system has folders, as hdfs:// does and stores do not."""
-    return FileSystems.get_filesystem(path).has_dirs()
-
-
-def _make_folders(paths: Iterable[str]) -> None:
-    for folder in dict.fromkeys(path.rsplit("/", 1)[0] for path in paths):
-        if _has_folders(folder) and not FileSystems.exists(folder):
-            with suppress(BeamIOError):  # Another worker was faster.
-                FileSystems.mkdirs(folder)
-
-
-def _listed(pattern: str, folder: str | None = None) -> list[str]:
-    """What matches, relative to the folder; to its own when absent."""
-    found = [each.path for each in FileSystems.match([pattern])[0].metadata_list]
-    start = len(folder or pattern.rsplit("/", 1)[0]) + 1
-    return [path[start:] for path in found]

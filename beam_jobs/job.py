@@ -1,7 +1,6 @@
 """The life of a job: its plan, its claim on the output, its pipeline, its commit."""
 
 import contextlib
-import dataclasses
 import re
 import sys
 import tempfile
@@ -16,7 +15,9 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from beam_jobs import files, progress
+from beam_jobs.control import DEFAULT, Control
 from beam_jobs.counters import committed, summed
+from beam_jobs.disk import teaching
 from beam_jobs.inputs import Inputs
 from beam_jobs.output import Manifests, Output, work_folder, writing
 from beam_jobs.plan import MIB, ROWS_PER_SHARD, Plan, shards_for
@@ -29,52 +30,6 @@ from tfmm.schema import Schema
 
 DEFAULT_RUNNER = "FnApiRunner"
 _TAUGHT = re.compile(r"TfmmError: (.+?)(?: \[while running|\n|$)")
-
-
-@dataclass(frozen=True)
-class Control:
-    """How a job runs, whatever it makes.
-
-    Args:
-        max_bad_fraction: Most bad records of a table, as a share of its rows; with
-            more of them nothing is put in place.
-        dry_run: Says what would be done, and does nothing.
-        shards: Number of output files; by the number of rows when absent.
-        progress: Whether to show progress on standard error.
-    """
-
-    max_bad_fraction: float = 0.25
-    dry_run: bool = False
-    shards: int | None = None
-    progress: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.max_bad_fraction <= 1:
-            raise TfmmError(
-                "`max_bad_fraction` must be from 0 to 1. Received: "
-                f"{self.max_bad_fraction}. Try 0.01."
-            )
-        if self.shards is not None and not 1 <= self.shards <= 99_999:
-            raise TfmmError(
-                f"`shards` must be from 1 to 99999. Received: {self.shards}. Leave it "
-                "out to have it chosen by the number of rows."
-            )
-
-    def with_shards(self, shards: int, folder: str) -> "Control":
-        """The same with the number of shards that a folder has.
-
-        Raises:
-            TfmmError: If another number is asked for.
-        """
-        if self.shards not in (None, shards):
-            raise TfmmError(
-                f"`{folder}` has {shards} shards, and what is added to it must have as "
-                f"many. Received: {self.shards}. Leave `shards` out."
-            )
-        return dataclasses.replace(self, shards=shards)
-
-
-DEFAULT = Control()
 
 
 @dataclass(frozen=True)
@@ -252,7 +207,7 @@ class Running:
     def saving(self) -> Iterator[Path]:
         """Yields a local folder path to save a small output to; puts it in place."""
         near = Path(self.work.folder) if files.is_local(self.work.folder) else None
-        with files.teaching(self._output.folder):
+        with teaching(self._output.folder):
             if near:
                 near.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=near, prefix="saved-") as folder:

@@ -73,5 +73,6 @@ def test_file_systems_know_their_flags_before_the_pipeline():
 
     said = []
     args = ["--hdfs_host=namenode"]
-    command.main(command.parser(""), run, lambda found: said.append(found), args)
+    arguments = command.parser("", name="job", reads="", writes="", example="")
+    command.main(arguments, run, said.append, args)
     assert said == [{"host": "namenode", "args": args}]
