@@ -9,7 +9,7 @@ from apache_beam.transforms.resources import parse_resource_hints
 
 from beam_jobs import command, files
 from beam_jobs.earlier_vectors import DIGESTS, NOTHING, earlier_of
-from beam_jobs.encode_items import EncodeShards, call_size
+from beam_jobs.encode_items import EncodeShards, call_size, lanes
 from beam_jobs.job import DEFAULT, Control, Job
 from beam_jobs.kernels.vector_blocks import assemble
 from beam_jobs.vector_files import blocks_of
@@ -85,15 +85,13 @@ def run(
     if job.said():
         return {}
     with job.running() as running:
-        shards = sorted(x for x in made["files"] if x.endswith(".tfrecord"))
+        names = sorted(x for x in made["files"] if x.endswith(".tfrecord"))
+        paths = [files.join(items, name) for name in names]
         kept = None if earlier.others else previous
         encode = EncodeShards(encoder, facts, size, running.work, kept)
         _ = (
             running.pipeline
-            | "Shards"
-            >> beam.Create(
-                [(at, files.join(items, name)) for at, name in enumerate(shards)]
-            )
+            | "Shards" >> beam.Create(lanes(paths, kept is not None))
             | "Spread" >> beam.Reshuffle()
             | "Items" >> encode.with_resource_hints(**hints)
         )

@@ -28,6 +28,8 @@ from tfmm.catalog import VectorTable, quantise
 SIGNATURE = "encode_item"
 # A batch of Beam's is this many calls of the encoder; two run at a time.
 _CALLS, _CALLS_AT_A_TIME = 8, 2
+# Each of these has only a few new items, which then share calls of the encoder.
+_SHARDS_PER_LANE = 8
 # With whole SIMD registers of items, none is computed in another way than the rest.
 _STEP = 16
 
@@ -41,6 +43,24 @@ def call_size(batch_size: int) -> int:
     whatever else is in it.
     """
     return -(-batch_size // _STEP) * _STEP
+
+
+def lanes(paths: Sequence[str], mostly_kept: bool) -> list[tuple[int, list[str]]]:
+    """Shards that are read one after the other, numbered.
+
+    Args:
+        paths: All shards.
+        mostly_kept: Whether only few of their items go through the encoder.
+
+    Example:
+        >>> lanes(["a", "b"], mostly_kept=False)
+        [(0, ['a']), (1, ['b'])]
+        >>> lanes(["a", "b"], mostly_kept=True)
+        [(0, ['a', 'b'])]
+    """
+    size = _SHARDS_PER_LANE if mostly_kept else 1
+    starts = range(0, len(paths), size)
+    return [(n, list(paths[at : at + size])) for n, at in enumerate(starts)]
 
 
 @dataclass(frozen=True)
@@ -60,7 +80,7 @@ class Batch:
 
 
 class EncodeShards(beam.PTransform):
-    """Paths of item records, numbered -> blocks of vectors in the job's work.
+    """Lanes of item records -> blocks of vectors in the job's work.
 
     Reading, encoding and writing stay together, so that pictures never travel, with
     resource hints neither.
@@ -82,10 +102,10 @@ class EncodeShards(beam.PTransform):
         self._batching = _Batches(facts, size, work, previous)
         self._work = work
 
-    def expand(self, shards: Any) -> Any:
+    def expand(self, lanes: Any) -> Any:
         """The steps."""
         return (
-            shards
+            lanes
             | "Batches" >> beam.ParDo(self._batching)
             | "Encode" >> RunInference(self._encoding.with_no_batching())
             | "Write" >> beam.Map(write_block, self._work)
@@ -187,7 +207,7 @@ class Encoder:
 
 
 class _Batches(beam.DoFn):
-    """The items of a shard to encode, in batches; of the others only their rows."""
+    """The items of a lane to encode, in batches; of the others only their rows."""
 
     def __init__(
         self, facts: Facts, size: int, work: Work, previous: str | None
@@ -201,16 +221,17 @@ class _Batches(beam.DoFn):
         if self._previous is not None:
             self._earlier = earlier_digests(self._previous)
 
-    def process(self, shard: tuple[int, str]) -> Iterator[Batch]:
+    def process(self, lane: tuple[int, list[str]]) -> Iterator[Batch]:
         """Batches of what is new; writes blocks of what is not."""
-        number, path = shard
-        for place, items in enumerate(rebatched(self._new(number, path), self._size)):
+        number, paths = lane
+        for place, items in enumerate(rebatched(self._new(number, paths), self._size)):
             key = f"vectors-{number:05d}-{place:06d}"
             if not self._work.is_done(key):
                 yield Batch(key, items)
 
-    def _new(self, number: int, path: str) -> Iterator[EncoderInputs]:
-        records, inputs = files.records(path), _inputs(self._facts)
+    def _new(self, number: int, paths: list[str]) -> Iterator[EncoderInputs]:
+        records = itertools.chain.from_iterable(map(files.records, paths))
+        inputs = _inputs(self._facts)
         for place in itertools.count():
             if not (some := list(islice(records, self._size))):
                 return

@@ -12,7 +12,7 @@ from apache_beam.portability.common_urns import resource_hints
 from item_folders import IDS, embed, encoders, jpeg, media, write_items
 
 import tfmm
-from beam_jobs import embed_items, files
+from beam_jobs import embed_items, encode_items, files
 from beam_jobs.encode_items import EncodeItems, EncodeShards
 from beam_jobs.work import Work
 from tfmm.catalog import Catalog
@@ -111,7 +111,7 @@ def test_previous_catalog_and_encoder_in_a_store(days, shelved):
 
 NOTHING_NEW = """
 import sys
-from beam_jobs import embed_items, files
+from beam_jobs import embed_items, encode_items, files
 embed_items.run(*sys.argv[1:5], previous=sys.argv[5])
 assert "tensorflow" not in sys.modules
 """
@@ -157,7 +157,8 @@ def test_fewer_modalities_of_the_same_encoders(days, tmp_path):
 
 
 def test_a_killed_run_goes_on_with_what_it_has(days, tmp_path, monkeypatch):
-    options = {"previous": str(days / "first"), "batch_size": 256}
+    monkeypatch.setattr(encode_items, "_SHARDS_PER_LANE", 1)
+    options = {"previous": str(days / "first")}
     with monkeypatch.context() as patch:
         calls = encoded_only(patch, most=1)
         with pytest.raises(RuntimeError, match="the worker is gone"):
@@ -236,8 +237,8 @@ def hinted(hints):
     """Names of steps -> their resource hints."""
     pipeline = beam.Pipeline()
     encode = EncodeShards("encoder", {}, 16, Work("work", 1), None)
-    shards = pipeline | beam.Create([(0, "items")])
-    _ = shards | "Items" >> encode.with_resource_hints(**hints)
+    lanes = pipeline | beam.Create([(0, ["items"])])
+    _ = lanes | "Items" >> encode.with_resource_hints(**hints)
     parts = pipeline.to_runner_api().components
     return {
         step.unique_name: dict(parts.environments[step.environment_id].resource_hints)
