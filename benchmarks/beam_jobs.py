@@ -9,6 +9,8 @@
   memory, and memory per row above the idle process.
 * `days`: a day added to the timelines of a short and of a long log, against one run
   over all days that writes the same files.
+* `embed_items`: items to a catalog of vectors, against the bare encoder; and with one
+  item in a hundred changed, against a full run.
 
 Every figure is of a process of its own; ratios are of runs in turn.
 """
@@ -17,9 +19,9 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import beam_jobs_behaviours, beam_jobs_days
+from benchmarks import beam_jobs_behaviours, beam_jobs_days, beam_jobs_embed
 
-SECTIONS = ("behaviours", "days")
+SECTIONS = ("behaviours", "days", "embed_items")
 ROWS, RUNS = (1_000_000, 10_000_000), 3
 
 
@@ -34,6 +36,8 @@ def main() -> None:
             beam_jobs_behaviours.section(Path(base), chosen.rows, chosen.runs)
         if "days" in chosen.sections:
             beam_jobs_days.section(Path(base), chosen.runs)
+        if "embed_items" in chosen.sections:
+            beam_jobs_embed.section(Path(base), chosen.runs)
 
 
 if __name__ == "__main__":
