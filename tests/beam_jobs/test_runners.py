@@ -14,7 +14,7 @@ import shop
 import beam_jobs
 from tfmm.records.manifest import read_manifest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 ROOT = Path(beam_jobs.__file__).parents[1]
 JOB_SERVICE = "apache_beam.runners.portability.local_job_service_main"
