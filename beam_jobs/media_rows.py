@@ -94,6 +94,8 @@ class WithMedia(WithIndex):
         """The rows whose item the index knows; the others become dead letters."""
         known = pa.array(self.index.rows_of(table[role]) != UNKNOWN_ROW)
         unknown = table["source"].filter(pc.invert(known)).to_pylist()
+        if not unknown:
+            return table
         count(f"{self._name}:dropped:not_in_index", len(unknown))
         column = self._table.columns()[role][0]
         for source in unknown:
@@ -192,4 +194,11 @@ def decoding_threads(options: PipelineOptions) -> int:
     runner = options.view_as(StandardOptions).runner
     mode = options.view_as(DirectOptions).direct_running_mode
     here = runner == DEFAULT_RUNNER and mode == "in_memory"
-    return os.cpu_count() or 1 if here else 1
+    return _cores() if here else 1
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Pictures per CPU second and peak memory of `item_media`, against a bare Pillow loop.
+"""Pictures per second of a core and peak memory of `item_media`, against Pillow alone.
 
 `python -m benchmarks.beam_jobs_media [--size smoke|standard]` makes photographs of 1200
 x 1600 pixels (JPEGs of about 300 KB), has the job turn them into item records of 224
@@ -10,6 +10,7 @@ nothing else: no checks, no orientation, no hashes, no records.
 import argparse
 import io
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -107,7 +108,12 @@ def work_of(way: str, folder: Path) -> Callable[[], None]:
 
 
 def measure_here(way: str, folder: Path, warm: Path) -> dict[str, float]:
-    """CPU seconds and MiB of one way, after it was warmed up on a small shop."""
+    """CPU seconds and MiB of one way, after it was warmed up on a small shop.
+
+    It has one core: two threads on one core's two halves would slow each other.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     work_of(way, warm)()
     began = time.process_time()
     peak = peak_of(work_of(way, folder))

@@ -46,4 +46,4 @@ def test_the_table_is_printed(tmp_path, capsys, monkeypatch):
 
 def test_costs_are_of_the_work_alone():
     cost = measured(lambda: sum(range(100_000)))
-    assert 0 < cost.cpu < 5 and 0 < cost.wall < 5 and cost.peak > cost.added >= 0
+    assert cost.cpu > 0 and cost.wall > 0 and cost.peak > cost.added >= 0
