@@ -14,7 +14,7 @@ KEY = b"0123456789abcdef"
 DAY, START = 86_400, 1_699_920_000  # A midnight.
 DAYS, VALIDATION_DAYS, TEST_DAYS = 30, 3, 3
 ITEMS, SHOWN, USER_ROWS, CLICKED, MAX_HISTORY = 50_000, 5, 20, 0.1, 50
-ROW_GROUP = 1 << 16
+ROW_GROUP = 1 << 18
 
 
 def split_from(days: int) -> list[int]:
@@ -47,7 +47,9 @@ def schema_of(days: int) -> dict[str, Any]:
     }
 
 
-def write_log(folder: Path, rows: int, days: int = DAYS) -> None:
+def write_log(
+    folder: Path, rows: int, days: int = DAYS, row_group: int = ROW_GROUP
+) -> None:
     """Requests of five impressions by time, twenty impressions a user, a tenth clicked.
 
     Users are text, as most logs have them; items follow a power law.
@@ -64,15 +66,17 @@ def write_log(folder: Path, rows: int, days: int = DAYS) -> None:
     }
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(
-        pa.table(columns), folder / "impressions.parquet", row_group_size=ROW_GROUP
+        pa.table(columns), folder / "impressions.parquet", row_group_size=row_group
     )
     (folder / "schema.yaml").write_text(yaml.safe_dump(schema_of(days)))
     (folder / "key").write_bytes(KEY)
 
 
-def prepare(folder: Path, rows: int, days: int = DAYS) -> None:
+def prepare(
+    folder: Path, rows: int, days: int = DAYS, row_group: int = ROW_GROUP
+) -> None:
     """The log, its item index and its vocabularies."""
-    write_log(folder, rows, days)
+    write_log(folder, rows, days, row_group)
     schema, index = str(folder / "schema.yaml"), str(folder / "index")
     item_index.run(schema, index)
     vocabularies.run(schema, index, str(folder / "vocabularies"), str(folder / "key"))

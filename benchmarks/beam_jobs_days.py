@@ -11,6 +11,7 @@ from benchmarks.beam_jobs_data import DAY, START, prepare
 from benchmarks.process_cost import Cost, cost_apart, measured, print_cost
 
 DAYS, ROWS_A_DAY = (15, 60), 100_000
+ROW_GROUP = 1 << 16
 BEFORE, ADDED, WHOLE = "all but the last day", "the last day added", "all days"
 
 
@@ -38,7 +39,7 @@ def build(way: str, folder: Path, days: int) -> None:
 def compare(base: Path, days: int, runs: int) -> Cost:
     """Median cost of adding a day; prints a line for each way."""
     folder = base / f"days-{days}"
-    prepare(folder, ROWS_A_DAY * days, days)
+    prepare(folder, ROWS_A_DAY * days, days, ROW_GROUP)
     costs: dict[str, list[Cost]] = {BEFORE: [], ADDED: [], WHOLE: []}
     for _ in range(runs):
         for way, found in costs.items():
