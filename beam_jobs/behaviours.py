@@ -10,9 +10,10 @@ from beam_jobs.counters import table_counts
 from beam_jobs.earlier_timelines import KIND, previous_of, rules_of
 from beam_jobs.job import DEFAULT, Control, Job
 from beam_jobs.stretch import Stretch
-from beam_jobs.timeline_shards import WriteShard
+from beam_jobs.timeline_shards import REWRITTEN, WriteShard
+from beam_jobs.user_key import UserKey
 from tfmm.errors import TfmmError
-from tfmm.identity import key_check, read_secret, require_key
+from tfmm.identity import require_key
 from tfmm.records import timeline
 from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import read_manifest
@@ -49,7 +50,8 @@ def run(
         index: Folder of the item index.
         vocabularies: Folder of the vocabularies, for the request's spec.
         output: Folder of the timelines; may be `previous`.
-        key_file: File of the user hash key; the variable `TFMM_USER_KEY` otherwise.
+        key_file: File of the user hash key, which workers must reach; the variable
+            `TFMM_USER_KEY` of every process otherwise.
         previous: Timelines to add to, made with `to_day` and the same rules.
         from_day: The first day to read, in UTC, such as `2026-11-25`.
         to_day: The last day to read.
@@ -63,17 +65,18 @@ def run(
             another key, if the days cannot be added to `previous`, or if training or
             the test has no request.
     """
+    files.use_flags(pipeline_args)
     shop = Schema.from_yaml(schema)
     items = ItemIndex.open(files.fetched(index))
     known = files.fetched(vocabularies)
     spec = Vocabularies.open(known, items).spec
     _check_weight(spec, shop, vocabularies)
-    secret = read_secret(key_file)
-    require_key(read_manifest(known).get("key_check"), secret, f"`{vocabularies}`")
+    key = UserKey.of(key_file)
+    require_key(read_manifest(known).get("key_check"), key.read(), f"`{vocabularies}`")
     stretch = Stretch.of(from_day, to_day, lateness_days)
     earlier, before = None, dict[str, Any]()
     if previous is not None:
-        earlier, before = previous_of(previous, shop, spec, items, secret, stretch)
+        earlier, before = previous_of(previous, shop, spec, items, key, stretch)
         control = control.with_shards(before["shards"], previous)
     job = Job(
         "behaviours",
@@ -82,7 +85,7 @@ def run(
         tables=log_shards.tables_of(shop),
         folders=[x for x in (index, vocabularies, previous) if x],
         stretch=stretch,
-        arguments={"key": key_check(secret)},
+        arguments={"key": key.check},
         control=control,
         pipeline_args=pipeline_args,
         row_bytes=log_shards.ROW_BYTES,
@@ -94,7 +97,7 @@ def run(
         work = running.work
         _ = (
             running.pipeline
-            | log_shards.ReadLogs(shop, index, secret, work, stretch)
+            | log_shards.ReadLogs(shop, index, key, work, stretch)
             | "Timelines" >> beam.ParDo(WriteShard(shop, spec, work, stretch, earlier))
         )
         found = running.finish()
@@ -116,13 +119,14 @@ def run(
             "counts": logs.pop("impressions"),
             **logs,
             "parts": parts,
+            **({REWRITTEN: table_counts(found, REWRITTEN)} if earlier else {}),
             "outside": {name: found.get(f"{name}:outside", 0) for name in _LOGS[:2]},
             "stretch": stretch.said(),
             "horizon": stretch.horizon,
             "until": stretch.end,
             "shards": work.shards,
             "rules": rules_of(shop, spec),
-            "key_check": key_check(secret),
+            "key_check": key.check,
             **shared,
         }
         return running.commit({**sets, "": whole})

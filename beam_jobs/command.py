@@ -10,9 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions
-
 from beam_jobs.job import Control
 from tfmm.errors import TfmmError
 
@@ -88,8 +85,6 @@ def main(
     _refuse_misspelt(arguments, rest)
     given = vars(known)
     began = time.monotonic()
-    # A job opens its inputs before there is a pipeline that would say this.
-    FileSystems.set_options(PipelineOptions(rest))
     try:
         control = Control(progress=True, **{name: given.pop(name) for name in _CONTROL})
         manifest = run(**given, control=control, pipeline_args=rest)

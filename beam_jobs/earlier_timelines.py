@@ -6,6 +6,7 @@ from typing import Any
 from beam_jobs import files
 from beam_jobs.stretch import DAY, Stretch
 from beam_jobs.timeline_shards import Previous
+from beam_jobs.user_key import UserKey
 from tfmm.errors import TfmmError
 from tfmm.identity import require_key
 from tfmm.records.index import ItemIndex
@@ -32,7 +33,7 @@ def previous_of(
     schema: Schema,
     spec: RequestSpec,
     index: ItemIndex,
-    secret: bytes,
+    key: UserKey,
     stretch: Stretch,
 ) -> tuple[Previous, dict[str, Any]]:
     """The earlier timelines, and their manifest.
@@ -42,7 +43,7 @@ def previous_of(
         schema: The schema of this run.
         spec: Names the features of its records.
         index: Its item index, grown from the earlier one.
-        secret: Its key of the user hashes.
+        key: Its key of the user hashes.
         stretch: The days to add.
 
     Raises:
@@ -50,7 +51,7 @@ def previous_of(
     """
     found = files.manifest(folder, KIND)
     index.check(found["index"], f"`{folder}`")
-    require_key(found.get("key_check"), secret, f"`{folder}`")
+    require_key(found.get("key_check"), key.read(), f"`{folder}`")
     horizon = found.get("horizon")
     if horizon is None:
         raise TfmmError(

@@ -61,6 +61,7 @@ def run(
         TfmmError: If an input is missing or belongs to another index, or no item has
             any media.
     """
+    files.use_flags(pipeline_args)
     if batch_size < 1:
         raise TfmmError(
             f"`batch_size` must be positive. Received: {batch_size}. Try 256."

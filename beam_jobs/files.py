@@ -12,6 +12,7 @@ from typing import IO, Any, TypeVar
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_jobs.copies import local_copy
 from beam_jobs.disk import teaching
@@ -32,6 +33,14 @@ _EXTRAS = {
 _CHUNK_BYTES = 1 << 22
 # A store answers each request late, and many at once just as soon.
 _REQUESTS_AT_A_TIME = 16
+
+
+def use_flags(pipeline_args: Sequence[str]) -> None:
+    """Tells the file systems their flags, such as `--hdfs_host`.
+
+    A job opens its inputs before there is a pipeline that would tell them.
+    """
+    FileSystems.set_options(PipelineOptions(list(pipeline_args)))
 
 
 def is_local(path: str) -> bool:
@@ -225,7 +234,8 @@ def checked(path: str) -> str:
         extra = _EXTRAS.get(scheme, "the Beam extra that brings it")
         raise TfmmError(
             f"`{path}` is on a file system that is not known here. Expected: a local "
-            f"path or one that Beam knows. Received: {scheme}://. Install {extra}."
+            f"path or one that Beam knows. Received: {scheme}://, and from Beam: "
+            f"{error}. Install {extra}, or give the flags that it needs."
         ) from error
     return path.rstrip("/")
 

@@ -53,11 +53,9 @@ class Inputs:
         for name in names:
             assert schema is not None
             table = getattr(schema, name)
-            rows[name] = sum(
-                piece.rows
-                for piece in tables.parts(table, schema.folder)
-                if stretch.may_have(table, piece, schema.time_unit)
-            )
+            every = tables.parts(table, schema.folder)
+            pieces = stretch.within(table, every, schema.time_unit)
+            rows[name] = sum(piece.rows for piece in pieces)
             paths = tables.files(table, schema.folder)
             read |= zip(paths, files.each(tables.facts, paths), strict=True)
         made = [files.join(files.checked(folder), NAME) for folder in folders]

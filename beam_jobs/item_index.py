@@ -46,6 +46,7 @@ def run(
         control: How the job runs.
         pipeline_args: Flags for Beam.
     """
+    files.use_flags(pipeline_args)
     shop = Schema.from_yaml(schema)
     grown = ItemIndex.open(files.fetched(previous)) if previous else None
     job = Job(

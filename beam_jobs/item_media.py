@@ -51,6 +51,7 @@ def run(
         control: How the job runs.
         pipeline_args: Flags for Beam.
     """
+    files.use_flags(pipeline_args)
     shop = Schema.from_yaml(schema)
     if shop.items is None:
         raise TfmmError(

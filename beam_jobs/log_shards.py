@@ -6,19 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_jobs import chunks as chunked
 from beam_jobs.counters import count
 from beam_jobs.kernels import timelines
+from beam_jobs.kernels.hashes import keyed
+from beam_jobs.kernels.ordering import changes
 from beam_jobs.kernels.timelines import LogShard
 from beam_jobs.read_table import ReadTable
 from beam_jobs.stretch import EVERYTHING, Stretch
+from beam_jobs.user_key import UserKey
 from beam_jobs.with_index import WithIndex
 from beam_jobs.work import Work
-from tfmm.identity import user_keys
 from tfmm.schema import Schema
 
 TABLES = ("impressions", "events", "users")
@@ -35,7 +36,7 @@ class ReadLogs(beam.PTransform):
     Args:
         schema: The schema.
         index: Folder of the item index.
-        secret: Key of the user hashes.
+        key: Key of the user hashes.
         work: The job's work.
         stretch: The days to read.
     """
@@ -44,13 +45,13 @@ class ReadLogs(beam.PTransform):
         self,
         schema: Schema,
         index: str | Path,
-        secret: bytes,
+        key: UserKey,
         work: Work,
         stretch: Stretch = EVERYTHING,
     ) -> None:
         super().__init__()
         self._stretch = stretch
-        self._schema, self._index, self._secret = schema, index, secret
+        self._schema, self._index, self._key = schema, index, key
         self._work = work
 
     def expand(self, begin: beam.pvalue.PBegin) -> Any:
@@ -59,7 +60,7 @@ class ReadLogs(beam.PTransform):
             begin
             | ReadTable(self._schema, name, self._work, stretch=self._stretch)
             | f"Hash {name}"
-            >> beam.ParDo(_Place(name, self._index, self._secret, self._work))
+            >> beam.ParDo(_Place(name, self._index, self._key, self._work))
             for name in tables_of(self._schema)
         ]
         seeds = [(shard, (_SEED, b"")) for shard in self._work.left()]
@@ -79,10 +80,15 @@ def tables_of(schema: Schema) -> list[str]:
 class _Place(WithIndex):
     """Chunks -> (shard, (table, ipc)) with hashed users and catalog rows."""
 
-    def __init__(self, name: str, index: str | Path, secret: bytes, work: Work) -> None:
+    def __init__(self, name: str, index: str | Path, key: UserKey, work: Work) -> None:
         super().__init__(index)
-        self._name, self._secret = name, secret
+        self._name, self._key = name, key
         self._shards, self._left = work.shards, frozenset(work.left())
+
+    def setup(self) -> None:
+        """Opens the index, reads the key."""
+        super().setup()
+        self._secret = self._key.read()
 
     def process(self, chunk: bytes) -> Iterator[tuple[int, tuple[str, bytes]]]:
         table = chunked.to_table(chunk)
@@ -102,9 +108,7 @@ class _Place(WithIndex):
 
     def _hashed(self, table: pa.Table, role: str, name: str = "") -> pa.Table:
         """The table with keyed hashes in the place of a column of ids."""
-        encoded = table[role].combine_chunks().dictionary_encode()
-        keys = user_keys(encoded.dictionary.to_pylist(), self._secret)
-        hashed = pa.array(keys[encoded.indices.to_numpy()])
+        hashed = pa.array(keyed(table[role], self._secret))
         return table.drop_columns(role).append_column(name or role, hashed)
 
 
@@ -179,7 +183,7 @@ def _once(users: pa.Table | None) -> pa.Table | None:
         return None
     users = users.sort_by([("user", "ascending"), ("source", "ascending")])
     keys = users["user"].to_numpy()
-    first = np.r_[True, keys[1:] != keys[:-1]]
+    first = changes(keys)
     count("users:dropped:repeated_id", int((~first).sum()))
     return users.filter(pa.array(first))
 

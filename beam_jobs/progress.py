@@ -32,11 +32,15 @@ def shown(name: str, totals: Counts, done: Callable[[], Counts]) -> Iterator[Non
         totals: What is counted, such as `rows` -> how many there will be, or about.
         done: Tells how many there are; called twice a second.
     """
+
+    def known() -> Counts:
+        return {what: n for what, n in done().items() if what in totals}
+
     console = Console(stderr=True)
     over, whole = threading.Event(), threading.Event()
     show = _bars if console.is_terminal else _written_lines
     thread = threading.Thread(
-        target=show, args=(console, name, totals, done, over, whole), daemon=True
+        target=show, args=(console, name, totals, known, over, whole), daemon=True
     )
     thread.start()
     try:
@@ -69,8 +73,6 @@ def _bars(
         while not ended:
             ended = over.wait(_LOOK_SECONDS)
             for what, amount in done().items():
-                if what not in totals:
-                    continue
                 if what not in tasks:
                     tasks[what] = bars.add_task(what, rate="")
                 total = max(totals[what], amount)
@@ -93,7 +95,6 @@ def _written_lines(
         parts = [
             f"{what} {amount:,} of {totals[what]:,} ({_rate(amount, began)})"
             for what, amount in done().items()
-            if what in totals
         ]
         console.print(f"  {name}: {', '.join(parts) or 'starting'}", highlight=False)
 

@@ -15,7 +15,7 @@ from beam_jobs.counters import count
 from beam_jobs.item_facts import ItemFacts
 from beam_jobs.kernels import purchase_pairs
 from beam_jobs.kernels.columns import ints
-from beam_jobs.kernels.hashes import combined, of_lists, of_values
+from beam_jobs.kernels.hashes import combined, keyed, of_lists, of_values
 from beam_jobs.kernels.search_purchases import REASONS, Joined, join, own_groups
 from beam_jobs.kernels.titles import titles
 from beam_jobs.known_searches import clicked_rows, rows_in_lists
@@ -24,7 +24,6 @@ from beam_jobs.read_table import ReadTable, files_of, letter_of
 from beam_jobs.search_split import roles_read
 from beam_jobs.with_index import WithIndex
 from beam_jobs.work import PACKS, Work
-from tfmm.identity import user_keys
 from tfmm.records.index import UNKNOWN_ROW
 from tfmm.schema import PerUserLastFraction, Schema
 
@@ -98,9 +97,7 @@ class _ByUser(WithIndex):
         self, name: str, users: pa.ChunkedArray, columns: dict[str, Any]
     ) -> Iterator[_Placed]:
         """The columns and the users' hashes, by shard."""
-        encoded = users.combine_chunks().dictionary_encode()
-        keys = user_keys(encoded.dictionary.to_pylist(), self._secret)
-        keys = keys[encoded.indices.to_numpy()]
+        keys = keyed(users, self._secret)
         table = pa.table(columns | {"user": keys})
         for shard, part in by_shard(table, keys, self._work.shards):
             yield shard, (name, to_bytes(part, "lz4"))

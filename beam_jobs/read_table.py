@@ -49,10 +49,13 @@ class ReadTable(beam.PTransform):
     def expand(self, begin: beam.pvalue.PBegin) -> Any:
         """Reads the table's pieces in parallel."""
         table = getattr(self._schema, self._name)
+        pieces = _pieces(self._schema, self._name)
+        every = [part for _, part in pieces]
+        wanted = set(self._stretch.within(table, every, self._schema.time_unit))
         numbered = [
             (number, dataclasses.astuple(part))
-            for number, part in _pieces(self._schema, self._name)
-            if self._stretch.may_have(table, part, self._schema.time_unit)
+            for number, part in pieces
+            if part in wanted
         ]
         return (
             begin

@@ -68,6 +68,7 @@ def run(
         TfmmError: If the schema or the arguments lack what a source needs, or a
             supplied training part has searches of the test.
     """
+    files.use_flags(pipeline_args)
     shop = Schema.from_yaml(schema)
     chosen = _checked(shop, schema, items, sources)
     opened = ItemIndex.open(files.fetched(index))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,17 +78,19 @@ class Stretch:
         """
         return None if self.end is None else self.end - self.lateness - DAY
 
-    def may_have(self, table: Table, part: Part, time_unit: str) -> bool:
-        """Whether a piece of a table may have rows of the stretch.
+    def within(
+        self, table: Table, pieces: Sequence[Part], time_unit: str
+    ) -> Sequence[Part]:
+        """The pieces of a table that may have rows of the stretch.
 
         Args:
             table: The table.
-            part: The piece.
+            pieces: All its pieces.
             time_unit: Unit of integer times: `s`, `ms` or `us`.
         """
         if (self.since is None and self.until is None) or "time" not in table.columns():
-            return True
-        return tables.may_have(table, part, time_unit, self.since, self.until)
+            return pieces
+        return tables.within(table, pieces, time_unit, self.since, self.until)
 
     def holds(self, time: np.ndarray) -> np.ndarray:
         """Which moments are in the stretch: bool `[n]`.

@@ -31,6 +31,8 @@ from tfmm.records.timeline import columns
 from tfmm.schema import Schema
 
 CARRIED = "carried"
+# Impressions of earlier runs and of this one in the records that are made anew.
+REWRITTEN = "rewritten"
 _IMPRESSIONS, _EVENTS = "impressions", "events"
 
 
@@ -107,7 +109,8 @@ class _Shard:
     def write(self, logs: log_shards.Tables) -> Carried:
         """Writes the timelines of all users; returns their whole log."""
         found = log_shards.load(logs, self.schema, self.spec.event_types)
-        for part, made in self._parts(found):
+        count("events:dropped:repeated", found.events.repeated)
+        for part, made in self._parts(found, "impressions"):
             self._write_part(
                 part, framed_examples(made), np.asarray(made["user"].values)
             )
@@ -129,6 +132,7 @@ class _Shard:
             logs.impressions, logs.events, self.schema, self.spec.event_types
         )
         assert stretch.since is not None and stretch.until is not None
+        count("events:dropped:repeated", events.repeated)
         recent = read_again(
             known, logs.impressions, events, stretch.since, stretch.until
         )
@@ -155,7 +159,9 @@ class _Shard:
             self.spec,
             previous.horizon,
         )
-        for part, made in self._parts(found):
+        shown = found.requests.impressions.num_rows + found.requests.cut
+        count(f"{REWRITTEN}:read", shown)
+        for part, made in self._parts(found, REWRITTEN):
             self._splice_part(previous, part, places[part], made, changed)
             _count_part(part, timeline_records.counts(made, self.spec))
         return recent
@@ -169,12 +175,16 @@ class _Shard:
             self.unit.write(self._carried(name), [chunks.to_bytes(table, "lz4")])
 
     def _parts(
-        self, shard: timelines.LogShard
+        self, shard: timelines.LogShard, impressions: str
     ) -> Iterator[tuple[str, dict[str, Ragged]]]:
-        """The features of every part's records."""
-        count("impressions:dropped:request_too_long", shard.requests.cut)
-        count("events:dropped:repeated", shard.events.repeated)
-        shard = self._sampled(shard)
+        """The features of every part's records.
+
+        Args:
+            shard: The log.
+            impressions: What its impressions are counted as.
+        """
+        count(f"{impressions}:dropped:request_too_long", shard.requests.cut)
+        shard = self._sampled(shard, impressions)
         lag = int(self.schema.history.lag_seconds * 1_000_000)
         spans = histories.cuts(shard.requests, shard.events, lag)
         starts, unused = histories.newest(
@@ -189,14 +199,16 @@ class _Shard:
                 timeline_records.features(shard, (starts, spans[1]), self.spec, code),
             )
 
-    def _sampled(self, shard: timelines.LogShard) -> timelines.LogShard:
+    def _sampled(
+        self, shard: timelines.LogShard, impressions: str
+    ) -> timelines.LogShard:
         if not self.spec.weight:
             return shard
         shown = shard.requests.impressions.num_rows
         rate = self.schema.requests.negative_rate
         requests = negatives.sampled(shard.requests, self.spec.labels, rate)
         left_out = shown - requests.impressions.num_rows
-        count("impressions:dropped:sampled_out", left_out)
+        count(f"{impressions}:dropped:sampled_out", left_out)
         return dataclasses.replace(shard, requests=requests)
 
     def _write_part(self, part: str, data: Iterable[bytes], users: np.ndarray) -> None:
@@ -221,7 +233,7 @@ class _Shard:
         changed: np.ndarray,
     ) -> None:
         data = b"".join(framed_examples(made))
-        new = Places(np.asarray(np.asarray(made["user"].values)), record_ends(data))
+        new = Places(np.asarray(made["user"].values), record_ends(data))
         plan = splice(old, new, changed)
         path = files.join(previous.folder, self._name(part))
 

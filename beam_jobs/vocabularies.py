@@ -21,8 +21,8 @@ from beam_jobs.kernels.vocabularies import (
     user_features,
 )
 from beam_jobs.read_table import ReadTable
+from beam_jobs.user_key import UserKey
 from beam_jobs.work import PACKS, Work
-from tfmm.identity import key_check, read_secret
 from tfmm.records.index import ItemIndex
 from tfmm.records.spec import squash
 from tfmm.records.split import TRAIN
@@ -50,13 +50,15 @@ def run(
         schema: Path of the schema file.
         index: Folder of the item index.
         output: Folder of the vocabularies.
-        key_file: File of the user hash key; the variable `TFMM_USER_KEY` otherwise.
+        key_file: File of the user hash key, which workers must reach; the variable
+            `TFMM_USER_KEY` of every process otherwise.
         control: How the job runs.
         pipeline_args: Flags for Beam.
     """
+    files.use_flags(pipeline_args)
     shop = Schema.from_yaml(schema)
     items = ItemIndex.open(files.fetched(index))
-    secret = read_secret(key_file)
+    key = UserKey.of(key_file)
     has_features = shop.items is not None and shop.items.features
     job = Job(
         "vocabularies",
@@ -64,7 +66,7 @@ def run(
         schema=shop,
         tables=[*log_shards.tables_of(shop), *(["items"] if has_features else [])],
         folders=[index],
-        arguments={"key": key_check(secret)},
+        arguments={"key": key.check},
         control=control,
         pipeline_args=pipeline_args,
         row_bytes=log_shards.ROW_BYTES,
@@ -73,7 +75,7 @@ def run(
         return {}
     with job.running() as running:
         work = running.work
-        logs = running.pipeline | log_shards.ReadLogs(shop, index, secret, work)
+        logs = running.pipeline | log_shards.ReadLogs(shop, index, key, work)
         parts = [logs | "Count" >> beam.ParDo(_Count(shop))]
         if has_features:
             read = running.pipeline | ReadTable(shop, "items", work, _item_roles(shop))
@@ -88,7 +90,7 @@ def run(
         with running.saving() as folder:
             totals, catalogue = _found(work)
             vocabularies, counts = decide(totals, catalogue, items, shop)
-            vocabularies.save(folder, counts, key_check=key_check(secret))
+            vocabularies.save(folder, counts, key_check=key.check)
         return running.manifest()
 
 

@@ -85,6 +85,15 @@ def read_secret(path: str | Path | None = None) -> bytes:
             f"`openssl rand -hex 32 > {path}`, and keep it out of the repository."
         )
     found = Path(path).read_bytes() if path else os.environ.get(VARIABLE, "").encode()
+    return as_secret(found)
+
+
+def as_secret(found: bytes) -> bytes:
+    """The secret, without the space around it.
+
+    Raises:
+        TfmmError: If it is shorter than 16 bytes.
+    """
     secret = found.strip()
     if len(secret) < MIN_BYTES:
         raise TfmmError(

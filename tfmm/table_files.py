@@ -90,32 +90,37 @@ def chunks(
             yield from _parquet_chunks(source, part, columns, rows or CHUNK_ROWS)
 
 
-def bounds(part: Part, column: str) -> pa.Array | None:
-    """The least and the greatest value of a column in a piece, as far as it says.
+def bounds(file: str, column: str) -> list[pa.Array | None]:
+    """The least and the greatest value of a column in every row group of a file.
 
     Args:
-        part: The piece.
+        file: Path or URI.
         column: The column.
 
     Returns:
-        Two values of the column's type; `None` where the file keeps none, such as CSV.
+        Per row group two values of the column's type, `None` where the file keeps
+        none; an empty list for a CSV or JSON lines file.
 
     Raises:
         TfmmError: If the file cannot be read.
     """
-    if part.row_group is None:
-        return None
-    with _taught(part.file, "parquet"), _open(part.file) as source:
+    if _format(file) != "parquet":
+        return []
+    with _taught(file, "parquet"), _open(file) as source:
         opened = pq.ParquetFile(source)
+        field = opened.schema_arrow.field(column)
         place = opened.schema_arrow.names.index(column)
-        field = opened.schema_arrow.field(place)
-        # Nested columns before it have several places each.
-        if opened.metadata.num_columns != len(opened.schema_arrow.names):
-            return None
-        found = opened.metadata.row_group(part.row_group).column(place).statistics
-    if found is None or not found.has_min_max:
-        return None
-    return pa.array([found.min, found.max], field.type)
+        footer = opened.metadata
+    # Nested columns before it have several places each.
+    if footer.num_columns != len(opened.schema_arrow.names):
+        return [None] * footer.num_row_groups
+    groups = (footer.row_group(i).column(place) for i in range(footer.num_row_groups))
+    return [
+        pa.array([found.min, found.max], field.type)
+        if (found := group.statistics) is not None and found.has_min_max
+        else None
+        for group in groups
+    ]
 
 
 def is_integer(file: str, column: str) -> bool:

@@ -103,24 +103,44 @@ def read(
         first += chunk.num_rows
 
 
-def may_have(
-    table: Table, part: Part, time_unit: str, since: int | None, until: int | None
-) -> bool:
-    """Whether a piece may have rows of a stretch of time, as far as its file says.
+def within(
+    table: Table,
+    pieces: Sequence[Part],
+    time_unit: str,
+    since: int | None,
+    until: int | None,
+) -> list[Part]:
+    """The pieces that may have rows of a stretch of time, as far as their files say.
 
     Args:
         table: The table, with a role `time`.
-        part: The piece.
+        pieces: What `parts` named.
         time_unit: Unit of integer times: `s`, `ms` or `us`.
         since: First moment of the stretch, microseconds; `None` without one.
         until: Its end, exclusive; `None` without one.
     """
-    found = table_files.bounds(part, table.columns()["time"][0])
-    moments = None if found is None else convert(found, "time", time_unit)
-    if moments is None or moments.null_count:
-        return True
-    first, last = moments.to_pylist()
-    return (until is None or first < until) and (since is None or last >= since)
+    column = table.columns()["time"][0]
+    files = dict.fromkeys(piece.file for piece in pieces if piece.row_group is not None)
+    bounds = {file: table_files.bounds(file, column) for file in files}
+
+    def may_have(piece: Part) -> bool:
+        found = None
+        if piece.row_group is not None:
+            found = bounds[piece.file][piece.row_group]
+        # Texts are in another order than the moments that they say.
+        if found is None or not _is_ordered(found.type):
+            return True
+        moments = convert(found, "time", time_unit)
+        if moments.null_count:
+            return True
+        first, last = moments.to_pylist()
+        return (until is None or first < until) and (since is None or last >= since)
+
+    return list(filter(may_have, pieces))
+
+
+def _is_ordered(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_temporal(kind)
 
 
 def times(table: Table, folder: Path, time_unit: str) -> Iterator[np.ndarray]:

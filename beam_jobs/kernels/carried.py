@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from beam_jobs.kernels.joining import joined_events, some_events
+from beam_jobs.kernels.joining import EVENT, joined_events, some_events
+from beam_jobs.kernels.ordering import changes
 from beam_jobs.kernels.timelines import Events, request_times
 from tfmm.schema import Schema
-
-_EVENT = ("user", "time", "type", "item")
 
 
 @dataclass(frozen=True)
@@ -74,13 +73,13 @@ def read_again(
 
 def to_tables(found: Carried) -> tuple[pa.Table, pa.Table]:
     """Impressions and events as tables; `from_tables` is the inverse."""
-    columns = {name: getattr(found.events, name) for name in _EVENT}
+    columns = {name: getattr(found.events, name) for name in EVENT}
     return found.impressions.combine_chunks(), pa.table(columns)
 
 
 def from_tables(impressions: pa.Table, events: pa.Table) -> Carried:
     """The inverse of `to_tables`."""
-    columns = {name: events[name].to_numpy() for name in _EVENT}
+    columns = {name: events[name].to_numpy() for name in EVENT}
     unknown = np.zeros(events.num_rows, bool)
     return Carried(impressions, Events(**columns, logged=unknown, repeated=0))
 
@@ -88,7 +87,7 @@ def from_tables(impressions: pa.Table, events: pa.Table) -> Carried:
 def _newest(events: Events, horizon: int, most: int) -> np.ndarray:
     """bool `[E]`: events since the horizon, and every user's newest before it."""
     older = events.time < horizon
-    new = np.r_[True, events.user[1:] != events.user[:-1]][: len(older)]
+    new = changes(events.user)
     person = np.cumsum(new) - 1
     counts = np.bincount(person[older], minlength=int(new.sum()))
     first = np.flatnonzero(new)

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from beam_jobs.kernels.columns import flat
+from tfmm.identity import user_keys
 
 NOTHING = 0
 
@@ -23,6 +24,21 @@ def of_values(values: pa.Array | pa.ChunkedArray) -> np.ndarray:
     known = [_of_value(value) for value in encoded.dictionary.to_pylist()]
     places = encoded.indices.fill_null(len(known)).to_numpy()
     return np.array([*known, NOTHING], np.int64)[places]
+
+
+def keyed(ids: pa.ChunkedArray, secret: bytes) -> np.ndarray:
+    """`tfmm.identity.user_keys` of a column of ids, each distinct one hashed once.
+
+    Args:
+        ids: Texts `[n]`, none missing.
+        secret: Key of the hashes.
+
+    Returns:
+        int64 `[n]`.
+    """
+    encoded = ids.combine_chunks().dictionary_encode()
+    keys = user_keys(encoded.dictionary.to_pylist(), secret)
+    return keys[encoded.indices.to_numpy()]
 
 
 def of_lists(lists: pa.Array | pa.ChunkedArray) -> np.ndarray:

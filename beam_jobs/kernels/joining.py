@@ -5,8 +5,12 @@ import dataclasses
 import numpy as np
 import pyarrow as pa
 
+from beam_jobs.kernels.ordering import changes
 from beam_jobs.kernels.timelines import Events, Requests
 from tfmm.records.ragged import stretches
+
+# What tells events apart, in the order of all logs.
+EVENT = ("user", "time", "type", "item")
 
 
 def taken(requests: Requests, places: np.ndarray) -> Requests:
@@ -60,17 +64,14 @@ def once(
     columns = (user, time, kind, item)
     order = np.lexsort(columns[::-1])
     ordered = [column[order] for column in columns]
-    new = np.ones(len(order), bool)
-    if len(order):
-        new[1:] = np.any([x[1:] != x[:-1] for x in ordered], axis=0)
+    new = changes(*ordered)
     user, time, kind, item = (column[new] for column in ordered)
     return Events(user, time, kind, item, np.zeros(len(user), bool), 0)
 
 
 def joined_events(first: Events, second: Events) -> Events:
     """Both, each event once."""
-    names = ("user", "time", "type", "item")
-    return once(*(np.r_[getattr(first, x), getattr(second, x)] for x in names))
+    return once(*(np.r_[getattr(first, x), getattr(second, x)] for x in EVENT))
 
 
 def some_events(events: Events, kept: np.ndarray) -> Events:
@@ -80,6 +81,5 @@ def some_events(events: Events, kept: np.ndarray) -> Events:
         events: The events.
         kept: bool `[E]`.
     """
-    names = ("user", "time", "type", "item", "logged")
-    chosen = {name: getattr(events, name)[kept] for name in names}
+    chosen = {name: getattr(events, name)[kept] for name in (*EVENT, "logged")}
     return Events(**chosen, repeated=0)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from beam_jobs.kernels.ordering import changes
+
 
 def window_starts(user: np.ndarray, time: np.ndarray, seconds: float) -> np.ndarray:
     """The first moment of every row's window.
@@ -29,7 +31,7 @@ def window_starts(user: np.ndarray, time: np.ndarray, seconds: float) -> np.ndar
     ordered, moments = user[order], time[order]
     after = _first_after(ordered, moments, moments + length)
     opens = np.zeros(len(ordered), bool)
-    at = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    at = np.flatnonzero(changes(ordered))
     while len(at):  # One window of every user at a time.
         opens[at] = True
         at = after[at]

@@ -119,9 +119,14 @@ CASES = {
 def test_day_after_day_is_as_all_at_once(tmp_path, case, seed):
     made = Shop(tmp_path, seed, **CASES[case])
     made.run("grown", None, 4)
-    made.run("grown", 5, 5, previous="grown")
-    made.run("whole", None, 5)
+    grown = made.run("grown", 5, 5, previous="grown")
+    whole = made.run("whole", None, 5)
     assert made.content("grown") == made.content("whole")
+    assert grown["parts"] == whole["parts"]
+    # All seven users were there in the last days, so that all records are new.
+    written = sum(part["impressions"] for part in grown["parts"].values())
+    assert grown["rewritten"]["written"] == written == whole["counts"]["written"]
+    assert grown["counts"]["dropped"] == {} and "rewritten" not in whole
 
 
 def test_several_days_and_one_of_them_again(tmp_path):
@@ -174,6 +179,24 @@ def test_only_the_days_are_read(tmp_path):
     # Of the other days, only what shares a group of ten rows with this one.
     assert manifest["outside"]["impressions"] < 10
     assert sum(x["impressions"] for x in manifest["parts"].values()) > today
+
+
+def test_times_as_texts_are_read_wherever_they_are(tmp_path):
+    """Their order is not that of the moments, nor is that of a group's bounds."""
+    made = Shop(tmp_path)
+    zones = [datetime.timezone(datetime.timedelta(hours=x)) for x in (-10, 0, 12)]
+    times = [
+        datetime.datetime.fromtimestamp(moment, zones[i % 3]).isoformat()
+        for i, moment in enumerate(made.impressions["time"].to_pylist())
+    ]
+    named = made.impressions.set_column(2, "time", pa.array(times))
+    made.write(shown=named)
+    path = tmp_path / "shop/impressions.parquet"
+    pq.write_table(named, path, row_group_size=2)
+    made.run("grown", None, 4)
+    made.run("grown", 5, 5, previous="grown")
+    made.run("whole", None, 5)
+    assert made.content("grown") == made.content("whole")
 
 
 def test_what_cannot_be_added_is_refused(tmp_path):

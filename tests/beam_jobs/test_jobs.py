@@ -66,13 +66,10 @@ def test_the_command_line(hand_made, tmp_path):
         command.main(item_index._arguments(), item_index.run, str, args)
 
 
-def test_file_systems_know_their_flags_before_the_pipeline():
-    def run(pipeline_args, **_):
-        options = FileSystems._pipeline_options.view_as(HadoopFileSystemOptions)
-        return {"host": options.hdfs_host, "args": pipeline_args}
-
-    said = []
-    args = ["--hdfs_host=namenode"]
-    arguments = command.parser("", name="job", reads="", writes="", example="")
-    command.main(arguments, run, said.append, args)
-    assert said == [{"host": "namenode", "args": args}]
+def test_file_systems_know_their_flags_before_the_pipeline(hand_made, tmp_path):
+    schema, out, _ = hand_made
+    index = str(tmp_path / "index")
+    item_index.run(str(schema), index, pipeline_args=["--hdfs_host=namenode"])
+    options = FileSystems._pipeline_options.view_as(HadoopFileSystemOptions)
+    assert options.hdfs_host == "namenode"
+    assert shop.content(index) == shop.content(out / "index")

@@ -1,10 +1,18 @@
 """No raw user id and no search text where they do not belong."""
 
 import io
+import pickle
 
 import pyarrow.parquet as pq
+import pytest
 import shop
 from shop import PLANTED_QUERY, PLANTED_USER
+
+from beam_jobs.log_shards import _Place
+from beam_jobs.user_key import UserKey
+from beam_jobs.work import Work
+from tfmm.errors import TfmmError
+from tfmm.identity import key_check
 
 
 def readable(path):
@@ -62,3 +70,23 @@ def test_search_text_in_pair_records_alone(simulated):
 
 def test_the_secret_is_in_no_output(simulated):
     assert places(simulated[1], "0123456789abcdef") == []
+
+
+@pytest.mark.parametrize("kept", ["file", "variable"])
+def test_the_secret_does_not_travel(tmp_path, monkeypatch, kept):
+    path = tmp_path / "key"
+    path.write_bytes(shop.KEY + b"\n")
+    monkeypatch.setenv("TFMM_USER_KEY", shop.KEY.decode())
+    key = UserKey.of(str(path) if kept == "file" else None)
+    step = pickle.dumps(_Place("users", "index", key, Work("work", 8)))
+    assert key_check(shop.KEY).encode() in step and shop.KEY not in step
+    assert pickle.loads(pickle.dumps(key)).read() == shop.KEY
+    path.write_bytes(b"another key of the shop")
+    monkeypatch.setenv("TFMM_USER_KEY", "another key of the shop")
+    for expected in ("A worker does not find the key", key_check(shop.KEY)):
+        with pytest.raises(TfmmError, match=expected):
+            key.read()
+    path.unlink()
+    monkeypatch.delenv("TFMM_USER_KEY")
+    with pytest.raises(TfmmError, match=r"Received: (There is no key file|User ids)"):
+        key.read()

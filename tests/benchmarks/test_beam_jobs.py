@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from benchmarks import beam_jobs_behaviours as behaviours
@@ -45,5 +46,8 @@ def test_the_table_is_printed(tmp_path, capsys, monkeypatch):
 
 
 def test_costs_are_of_the_work_alone():
-    cost = measured(lambda: sum(range(100_000)))
-    assert cost.cpu > 0 and cost.wall > 0 and cost.peak > cost.added >= 0
+    sum(range(10_000_000))
+    less, more = (measured(lambda n=n: sum(range(n))) for n in (1000, 10_000_000))
+    assert 0 < less.wall < more.wall and less.cpu < more.cpu
+    held = measured(lambda: np.ones(8 << 20))
+    assert held.added >= 60 > less.added >= 0 and held.peak > held.added

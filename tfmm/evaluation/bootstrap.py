@@ -52,10 +52,13 @@ def resampled(lines: Sequence[UserSums], draws: int, seed: int) -> list[Draws]:
     Returns:
         For each score, metric -> float64 `[draws]`.
     """
-    columns = np.concatenate([lines[0].counts, *(line.sums for line in lines)], 1)
-    users = len(columns)
-    total = [weights @ columns for weights in user_draws(users, draws, seed)]
-    counts, *sums = np.split(np.concatenate(total), len(lines) + 1, axis=1)
+    # One product for each: the last bit of a column depends on its place in a product.
+    parts = [lines[0].counts, *(line.sums for line in lines)]
+    total = [
+        [weights @ part for part in parts]
+        for weights in user_draws(len(parts[0]), draws, seed)
+    ]
+    counts, *sums = (np.concatenate(chunks) for chunks in zip(*total, strict=True))
     return [line.metrics(counts, mine) for line, mine in zip(lines, sums, strict=True)]
 
 
