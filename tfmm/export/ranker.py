@@ -5,17 +5,21 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfmm.errors import TfmmError
 from tfmm.export.assets import Lookup, write_lines
-from tfmm.export.border import HasValues
+from tfmm.export.border import Arrays, HasValues
+from tfmm.export.sample import with_candidates
 from tfmm.export.signature import Input, score_names, signature_inputs
+from tfmm.export.warmup import Answered, Call
 from tfmm.ranking.heads import by_label
 from tfmm.records.index import FILL_ROW, ItemIndex
 from tfmm.records.spec import Feature, RequestSpec
 
 SIGNATURE = "rank"
+DEFAULT = "serving_default"
 
 
 class ServedRanker(tf.Module):
@@ -67,7 +71,40 @@ class ServedRanker(tf.Module):
         self.rank = tf.function(self._rank, autograph=False).get_concrete_function(
             **{i.name: _tensor_spec(i) for i in self.inputs}
         )
+        self.functions = {SIGNATURE: self.rank, DEFAULT: self.rank}
         self._served_variables = list(self.rank.graph.variables)
+
+    def answered(self, request: Arrays, batch: Arrays) -> list[Answered]:
+        """A request as each signature takes it, with what the ranker answers.
+
+        Args:
+            request: Tensors of the signature `rank`.
+            batch: The same requests as the ranker takes them.
+        """
+        outputs = self._outputs(request, batch)
+        return [Answered(Call(name, request), outputs) for name in self.functions]
+
+    def warmup(self, request: Arrays) -> list[Call]:
+        """Calls of every signature at the usual numbers of candidates."""
+        counts = sorted({1, request["item_id"].shape[1], self._spec.max_items})
+        shorter = [with_candidates(request, count) for count in counts]
+        return [
+            Call(name, inputs)
+            for name in self.functions
+            for inputs in (request, *shorter)
+        ]
+
+    def _outputs(self, request: Arrays, batch: Arrays) -> dict[str, np.ndarray]:
+        ranker = self._ranker.model
+        logits = by_label(ranker, ranker(dict(batch), training=False))
+        known = np.asarray(ranker.known(batch["item"]), bool)
+        width = request["item_id"].shape[1]
+        valid = np.arange(width) < np.asarray(request["n_items"])[:, None]
+        found = {"known": valid & known[:, :width]}
+        for name, values in zip(score_names(logits), logits.values(), strict=True):
+            score = 1 / (1 + np.exp(-np.asarray(values, np.float64)[:, :width]))
+            found[name] = np.where(valid, score, 0).astype(np.float32)
+        return found
 
     def _rank(self, **request: tf.Tensor) -> dict[str, tf.Tensor]:
         batch = self._batch(request)

@@ -1,11 +1,8 @@
 """Writes, verifies and publishes the SavedModels that TF Serving runs."""
 
-import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +11,13 @@ import tensorflow as tf
 
 from tfmm.errors import TfmmError
 from tfmm.export.border import Arrays, HasValues, to_batch, to_request
-from tfmm.export.graph import check_graph, load_saved_model, read_graph, signatures
+from tfmm.export.finish import finish
+from tfmm.export.graph import load_saved_model, read_graph, signatures
 from tfmm.export.publish import new_version, write_models_config
-from tfmm.export.ranker import SIGNATURE, ServedRanker
-from tfmm.export.sample import picture_sample, with_candidates
-from tfmm.export.signature import score_names
-from tfmm.export.verify import check_equal, run_as_server
-from tfmm.export.warmup import Call, write_warmup
-from tfmm.ranking.heads import by_label
+from tfmm.export.ranker import ServedRanker
+from tfmm.export.sample import picture_sample
+from tfmm.export.warmup import Answered, Call
 from tfmm.records.index import ItemIndex
-
-DEFAULT = "serving_default"
-FACTS = Path("assets.extra") / "tfmm.json"
 
 
 def export_ranker(
@@ -69,32 +61,18 @@ def export_ranker(
         tempfile.TemporaryDirectory() as lookups,
     ):
         module = ServedRanker(ranker, index, vocabularies, Path(lookups))
-        tf.saved_model.save(
-            module,
-            str(draft.folder),
-            signatures={SIGNATURE: module.rank, DEFAULT: module.rank},
-        )
+        tf.saved_model.save(module, str(draft.folder), signatures=module.functions)
         request, batch = _both_forms(
             sample, ranker.spec, index, vocabularies, module.base_score
         )
-        counts = sorted({1, request["item_id"].shape[1], ranker.spec.max_items})
-        shorter = [with_candidates(request, count) for count in counts]
-        calls = [
-            Call(key, inputs)
-            for key in (SIGNATURE, DEFAULT)
-            for inputs in (request, *shorter)
-        ]
         facts = {
             "fingerprint": getattr(ranker, "fingerprint", None),
             "index": index.stamp(),
             "spec": ranker.spec.to_dict(),
+            **(metadata or {}),
         }
-        _finish(draft.folder, name, calls, {**facts, **(metadata or {})})
-        expected = _expected(ranker, batch, request)
-        results = run_as_server(draft.folder, calls)
-        for call, result in zip(calls, results, strict=True):
-            if call.inputs is request:
-                check_equal(result, expected, name)
+        answered, warmup = module.answered(request, batch), module.warmup(request)
+        finish(draft.folder, name, answered, warmup, facts)
     write_models_config(base)
     assert draft.published is not None
     return draft.published
@@ -148,11 +126,9 @@ def export_item_encoder(
             Call(key, sample or picture_sample(signature))
             for key, signature in sorted(found.items())
         ]
-        _finish(draft.folder, name, calls, dict(metadata or {}))
         loaded = load_saved_model(draft.folder)
-        for call, result in zip(calls, run_as_server(draft.folder, calls), strict=True):
-            expected = _run_loaded(loaded, call)
-            check_equal(result, expected, name)
+        answered = [Answered(call, _run_loaded(loaded, call)) for call in calls]
+        finish(draft.folder, name, answered, calls, dict(metadata or {}))
     write_models_config(base)
     assert draft.published is not None
     return draft.published
@@ -166,38 +142,6 @@ def _both_forms(
     if "item_id" in arrays:
         return arrays, to_batch(arrays, spec, index, vocabularies)
     return to_request(arrays, spec, index, vocabularies, base), arrays
-
-
-def _expected(ranker: Any, batch: Arrays, request: Arrays) -> dict[str, np.ndarray]:
-    logits = by_label(ranker, ranker(dict(batch), training=False))
-    known = np.asarray(ranker.known(batch["item"]), bool)
-    width = request["item_id"].shape[1]
-    valid = np.arange(width) < np.asarray(request["n_items"])[:, None]
-    expected = {"known": valid & known[:, :width]}
-    for name, values in zip(score_names(logits), logits.values(), strict=True):
-        score = 1 / (1 + np.exp(-np.asarray(values, np.float64)[:, :width]))
-        expected[name] = np.where(valid, score, 0).astype(np.float32)
-    return expected
-
-
-def _finish(
-    folder: Path, model: str, calls: Sequence[Call], facts: Mapping[str, Any]
-) -> None:
-    count = write_warmup(folder, model, calls)
-    versions = {name: _installed(name) for name in ("tfmm", "tensorflow", "keras")}
-    text = json.dumps(
-        {"format": 1, "model": model, "versions": versions, "warmup": count, **facts},
-        indent=1,
-    )
-    (folder / FACTS).write_text(text + "\n", encoding="utf-8")
-    check_graph(folder)
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return installed(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _run_loaded(loaded: Any, call: Call) -> dict[str, np.ndarray]:

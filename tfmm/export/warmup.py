@@ -27,6 +27,19 @@ class Call:
     inputs: Mapping[str, np.ndarray]
 
 
+@dataclass(frozen=True)
+class Answered:
+    """A call with what must be answered.
+
+    Args:
+        call: The call.
+        outputs: Its outputs by name; strings as `object` arrays of bytes.
+    """
+
+    call: Call
+    outputs: Mapping[str, np.ndarray]
+
+
 def write_warmup(folder: Path, model: str, calls: Iterable[Call]) -> int:
     """Writes calls as TFRecords of PredictionLog; returns how many.
 
