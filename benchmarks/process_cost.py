@@ -29,9 +29,15 @@ class Cost(NamedTuple):
 
 def measured(work: Callable[[], object]) -> Cost:
     """The cost of work in this process."""
-    wall, cpu = time.perf_counter(), _cpu()
-    memory = peak_of(work)
-    cpu, wall = _cpu() - cpu, time.perf_counter() - wall
+    wall = cpu = 0.0
+
+    def timed() -> None:
+        nonlocal wall, cpu
+        wall, cpu = time.perf_counter(), _cpu()
+        work()
+        cpu, wall = _cpu() - cpu, time.perf_counter() - wall
+
+    memory = peak_of(timed)
     return Cost(cpu, wall, memory.highest, memory.added)
 
 
