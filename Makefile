@@ -1,5 +1,6 @@
 # make demo   environment, simulated marketplace, the whole road, a served REST answer, a report
-# make test   environment, all tests
+# make test   environment, all tests but the slow ones
+# make slow   environment, the slow tests: whole runs of the road, killed jobs, runners
 # make lint   environment, ruff, format, types
 # Another interpreter: make PYTHON=python3.12 demo
 
@@ -7,18 +8,22 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 VERSION := $(shell $(PYTHON) -c 'import sys; print("py%d%d" % sys.version_info[:2])')
 CONSTRAINTS := constraints/$(VERSION).txt
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test lint clean
+.PHONY: demo test slow lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/tfmm run recipes/demo.yaml
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(PYTEST) -m 'not slow'
+
+slow: $(INSTALLED)
+	$(PYTEST) -m slow
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

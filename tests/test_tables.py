@@ -155,6 +155,7 @@ def test_csv_rows_of_another_width_cost_themselves(tmp_path):
     assert letters == [(row, "u", "no_user") for row in (0, 3, 5)]
 
 
+@pytest.mark.slow
 def test_csv_row_numbers_hold_over_blocks(tmp_path):
     """200,000 rows are several blocks; every 50,000th has one value too few."""
     bad = [7, 50_007, 100_007, 150_007, 199_999]

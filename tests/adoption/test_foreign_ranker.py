@@ -81,6 +81,7 @@ def test_how_changed_lines_are_counted():
     assert changed_lines("a\nb\nc", "a") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_trained_saved_and_exported(name, world, tmp_path):
     pictures, inputs, labels = world

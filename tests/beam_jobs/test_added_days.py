@@ -114,6 +114,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("seed", range(2))
 def test_day_after_day_is_as_all_at_once(tmp_path, case, seed):
@@ -129,6 +130,7 @@ def test_day_after_day_is_as_all_at_once(tmp_path, case, seed):
     assert grown["counts"]["dropped"] == {} and "rewritten" not in whole
 
 
+@pytest.mark.slow
 def test_several_days_and_one_of_them_again(tmp_path):
     made = Shop(tmp_path)
     made.run("grown", None, 3, lateness=1)
@@ -138,6 +140,7 @@ def test_several_days_and_one_of_them_again(tmp_path):
     assert made.content("grown") == made.content("whole")
 
 
+@pytest.mark.slow
 def test_late_events_change_what_came_after_them(tmp_path):
     made = Shop(tmp_path)
     late = made.events["time"].to_numpy() // (DAY // 8) % 3 == 0
@@ -152,6 +155,7 @@ def test_late_events_change_what_came_after_them(tmp_path):
     assert made.content("grown") != made.content("other")
 
 
+@pytest.mark.slow
 def test_the_split_may_move_on(tmp_path):
     made = Shop(tmp_path)
     made.run("grown", None, 4)
@@ -181,6 +185,7 @@ def test_only_the_days_are_read(tmp_path):
     assert sum(x["impressions"] for x in manifest["parts"].values()) > today
 
 
+@pytest.mark.slow
 def test_times_as_texts_are_read_wherever_they_are(tmp_path):
     """Their order is not that of the moments, nor is that of a group's bounds."""
     made = Shop(tmp_path)

@@ -177,6 +177,7 @@ def shuffled(seed):
     }
 
 
+@pytest.mark.slow
 def test_the_order_of_rows_never_matters(hand_made, tmp_path):
     _, out, _ = hand_made
     for seed in (0, 1):
@@ -235,6 +236,7 @@ def test_a_log_without_any_optional_part(tmp_path):
     assert train[U1]["event_item"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("split", "words"),
     [

@@ -131,6 +131,7 @@ def test_days_alone_are_planned(hand_made, capsys):
     assert "impressions 0 rows, events 0 rows, users 1" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_is_bad_counts_against_the_rows_of_its_table(tmp_path):
     tables = shop.changed("impressions", time=[100, 100, 200, 200, 300, None])
     schema = str(shop.write(tmp_path / "shop", tables))

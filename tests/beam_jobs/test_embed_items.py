@@ -81,6 +81,7 @@ def test_encoders_are_the_sources(shop, made):
     assert dict(made[1].sources) == sources
 
 
+@pytest.mark.slow
 def test_batch_size_changes_nothing_and_nothing_is_left(shop, made, tmp_path):
     folder, _ = shop
     embed(folder, tmp_path / "catalog", batch_size=100)

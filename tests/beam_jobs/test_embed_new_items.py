@@ -98,6 +98,7 @@ def test_output_may_be_the_previous_catalog(days, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["catalog"]
 
 
+@pytest.mark.slow
 def test_previous_catalog_and_encoder_in_a_store(days, shelved):
     for name in files.below(str(days / "encoder")):
         content = [(days / "encoder" / name).read_bytes()]
@@ -117,6 +118,7 @@ assert "tensorflow" not in sys.modules
 """
 
 
+@pytest.mark.slow
 def test_nothing_new_needs_neither_tensorflow_nor_the_encoder(days, tmp_path):
     facts = tmp_path / "encoder" / FACTS
     facts.parent.mkdir(parents=True)
@@ -132,6 +134,7 @@ def test_nothing_new_needs_neither_tensorflow_nor_the_encoder(days, tmp_path):
     assert made["counts"]["taken_over"] == 16
 
 
+@pytest.mark.slow
 def test_another_encoder_encodes_everything(days, tmp_path):
     same, other = encoders(), encoders(seed=1)
     encoder = saved(tmp_path / "encoder", image=other["image"], text=same["text"])

@@ -148,6 +148,7 @@ def raise_error():
     raise RuntimeError("the worker is ill")
 
 
+@pytest.mark.slow
 def test_finished_shards_are_not_made_again(made, tmp_path, monkeypatch):
     arguments, whole = made
     with monkeypatch.context() as patched:
@@ -162,6 +163,7 @@ def test_finished_shards_are_not_made_again(made, tmp_path, monkeypatch):
     same(tmp_path / "out", whole)
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_one_line_and_loses_nothing(made, tmp_path, monkeypatch, capfd):
     arguments, whole = made
     argv = [*big_log.typed(arguments), "--shards", "8", "--output", f"{tmp_path}/out"]
@@ -208,6 +210,7 @@ def _hundred_then_fail(chunks):
         raise LookupError("every hundredth record")
 
 
+@pytest.mark.slow
 def test_a_worker_that_always_raises(made, tmp_path, monkeypatch):
     arguments, whole = made
     run(arguments, tmp_path / "out")
@@ -222,6 +225,7 @@ def test_a_worker_that_always_raises(made, tmp_path, monkeypatch):
     same(tmp_path / "out", whole)
 
 
+@pytest.mark.slow
 def test_a_worker_that_raises_once_a_unit(small, tmp_path, monkeypatch):
     """On one machine nothing is tried again but by the next run: it goes on."""
     arguments, whole = small
@@ -276,6 +280,7 @@ def _limited(size):
     return Limited
 
 
+@pytest.mark.slow
 def test_a_full_disk(made, small, disk):
     arguments, whole = made
     folder, make_room = disk
@@ -512,6 +517,7 @@ def build_on(store, schema, key, flags=()):
     return places
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["shelf", "tree"])
 def test_jobs_on_an_object_store(scheme, shelved, tmp_path):
     schema, key = shop.write(tmp_path / "shop"), tmp_path / "key"

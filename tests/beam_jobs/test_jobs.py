@@ -53,6 +53,7 @@ def test_only_the_same_job_goes_on_with_a_killed_one(tmp_path, monkeypatch):
     assert len({first, *others}) == 8
 
 
+@pytest.mark.slow
 def test_the_command_line(hand_made, tmp_path):
     schema, out, _ = hand_made
     args = ["--schema", str(schema), "--output", str(tmp_path / "index")]

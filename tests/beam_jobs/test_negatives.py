@@ -75,6 +75,7 @@ def test_weights_add_up_to_what_was_shown():
     assert sum(kept.impressions["weight"].to_pylist()) == pytest.approx(n, rel=0.02)
 
 
+@pytest.mark.slow
 def test_every_impression_is_in_a_request_or_counted(tmp_path):
     done = shop.build(
         shop.write(tmp_path / "shop", requests={"max_items": 2, "negative_rate": 0.01}),

@@ -139,6 +139,7 @@ def killed(monkeypatch, out, changes):
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [False, True])
 def test_killed_at_any_change_and_run_again(out, monkeypatch, first):
     changes = 0

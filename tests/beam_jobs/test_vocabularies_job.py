@@ -86,6 +86,7 @@ def train_counts(folder, schema):
     return found.items.train_count.tolist()
 
 
+@pytest.mark.slow
 def test_the_label_never_changes_how_often_an_item_counts(tmp_path):
     """Clicks that the events table repeats are the impressions' own."""
     clicked = {"user": ["u1"] * 2, "item": ["a"] * 2, "time": [100, 100]}
@@ -122,6 +123,7 @@ def test_empty_types_are_the_default_and_odd_values_dead_letters(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_rare_values_have_hashed_codes_by_option(tmp_path):
     from tfmm.data import requests
 

@@ -1,3 +1,5 @@
+import pytest
+
 from benchmarks import request_input
 from benchmarks.request_input import SMOKE, our_batches, peer_batches
 from benchmarks.request_input_data import write_impressions, write_timelines
@@ -5,6 +7,7 @@ from benchmarks.request_input_data import write_impressions, write_timelines
 LAYOUT = next(iter(SMOKE.values()))[0]
 
 
+@pytest.mark.slow
 def test_both_sides_read_the_same(tmp_path):
     ours = write_timelines(tmp_path / "ours", LAYOUT)
     peers = write_impressions(tmp_path / "peer", LAYOUT)
@@ -28,6 +31,7 @@ def test_both_sides_read_the_same(tmp_path):
     assert sorted(found["ours"]) == sorted(found["peer"])
 
 
+@pytest.mark.slow
 def test_the_table_is_printed(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(request_input, "memory", lambda *_: 2.0)
     request_input.compare(tmp_path, "smoke", next(iter(SMOKE)), 1)

@@ -78,6 +78,7 @@ def test_compares_without_peers(capsys):
     assert "tfmm requests" in out and "tfmm rows" in out
 
 
+@pytest.mark.slow
 def test_a_worker_that_ends_says_why(data):
     worker = Worker(sys.executable, "deepctr", str(data[0]), "0.01", "64")
     with pytest.raises(RuntimeError, match="No module named 'deepctr'"):

@@ -3,6 +3,7 @@
 import collections
 
 import numpy as np
+import pytest
 from pair_folders import Letters, Pixels, example, jpeg, pair, write
 
 from tfmm.data.pair_batches import pairs
@@ -54,6 +55,7 @@ def test_the_negative_is_drawn_apart_from_the_item(tmp_path):
     assert len({(one[0], other[0]) for one, other in both}) == 9
 
 
+@pytest.mark.slow
 def test_the_draws_are_a_function_of_seed_and_place(tmp_path):
     options = {"image": Pixels(), "text": Letters(), "batch_size": 32}
     given = folders(tmp_path)

@@ -119,6 +119,7 @@ def same(one, other):
             np.testing.assert_array_equal(value, theirs[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_resuming_gives_the_same_batches_bit_for_bit(tmp_path, item_folder):
     records = [
         pair(2 + i % 5, [2, 3, 4, 6], b"q r s t u v", jpeg(i), positives=[2 + i % 3])

@@ -74,6 +74,7 @@ def epochs(data, count):
     ]
 
 
+@pytest.mark.slow
 def test_order_is_a_function_of_seed_and_epoch(tmp_path, item_folder):
     shards = [[pair(100 * shard + i) for i in range(30)] for shard in range(3)]
     folder = write(tmp_path / "pairs", shards)

@@ -50,6 +50,7 @@ def same(ones, others):
             np.testing.assert_array_equal(one[name], other[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -88,6 +89,7 @@ def test_every_request_once_whole_and_right(folder, small_pools, options):
                 assert not batch[name][i, count:].any()
 
 
+@pytest.mark.slow
 def test_from_any_place_the_same_batches(folder, small_pools):
     data = read(folder, shuffle=True, seed=5)
     epochs = [arrays(data) for _ in range(3)]
@@ -104,6 +106,7 @@ def test_from_any_place_the_same_batches(folder, small_pools):
     same(arrays(plain.at(7, step)), arrays(plain)[step:])
 
 
+@pytest.mark.slow
 def test_the_global_seed_of_tensorflow_does_not_count(folder):
     import tensorflow as tf
 
@@ -114,6 +117,7 @@ def test_the_global_seed_of_tensorflow_does_not_count(folder):
     assert orders[0] == orders[1]
 
 
+@pytest.mark.slow
 def test_buckets_spare_padding_and_still_mix_users(tmp_path):
     made = [folders.timeline(user, 12) for user in range(64)]
     folders.write(tmp_path / "train", made)
@@ -131,6 +135,7 @@ def test_buckets_spare_padding_and_still_mix_users(tmp_path):
     assert users[True] > 0.8 * users[False] > 0.6 * BATCH
 
 
+@pytest.mark.slow
 def test_few_shapes_are_powers_of_two_or_the_maxima(folder):
     batches = arrays(read(folder, shuffle=True, few_shapes=True))
     assert {b["history_item"].shape[1] for b in batches} <= {1, 2, 4, 8}

@@ -43,6 +43,7 @@ def test_the_test_request_by_hand(hand_made):
     }
 
 
+@pytest.mark.slow
 def test_training_requests_by_hand(hand_made):
     (batch,) = batches(hand_made, "train", batch_size=4)
     found = lists(batch)
@@ -66,6 +67,7 @@ def test_training_requests_by_hand(hand_made):
     }
 
 
+@pytest.mark.slow
 def test_types_and_shapes(simulated):
     dataset = batches(simulated, "train", batch_size=7)
     for batch in dataset:
@@ -100,6 +102,7 @@ def keys(dataset):
     ]
 
 
+@pytest.mark.slow
 def test_every_request_once_an_epoch_in_an_order_of_the_seed(simulated):
     plain = keys(batches(simulated, "train", batch_size=32))
     expected = simulated[2]["timelines"]["parts"]["train"]["requests"]
@@ -115,6 +118,7 @@ def test_every_request_once_an_epoch_in_an_order_of_the_seed(simulated):
     assert sorted(other) == sorted(plain) and other != first
 
 
+@pytest.mark.slow
 def test_histories_are_what_the_log_says(simulated):
     """From the raw tables, in plain Python, for every test request."""
     import pyarrow.parquet as pq

@@ -16,6 +16,7 @@ def changed(name, value, place=1):
     return record | {name: values}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bad", "message"),
     [

@@ -19,6 +19,7 @@ def _words(title, length=40):
     return words[1 : words.index("[SEP]")], bool(present[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("title", "expected"),
     [
@@ -37,6 +38,7 @@ def test_unknown_letters_become_their_bytes(title, expected):
     assert _words(title) == (expected, True)
 
 
+@pytest.mark.slow
 def test_nothing_and_broken_utf8():
     assert _words("") == ([], False)
     # The replacement character U+FFFD is EF BF BD.
@@ -60,6 +62,7 @@ def test_same_ids_in_tf_data_whatever_the_batch():
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_learnt_vocabularies_fall_back_to_bytes():
     vocabulary = learn_vocabulary(["red shoe", "rote Hüte"] * 10, size=50)
     assert set(BYTES) <= set(vocabulary)
@@ -67,6 +70,7 @@ def test_learnt_vocabularies_fall_back_to_bytes():
     assert SPECIAL.index("[UNK]") not in ids.numpy()
 
 
+@pytest.mark.slow
 def test_served_graph_spells_alike(tmp_path):
     encoder = tfmm.encoders.text(
         "micro", vocabulary=PIECES, dimension=4, sequence_length=12

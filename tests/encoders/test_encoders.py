@@ -115,6 +115,7 @@ def test_new_tower_has_the_same_shape_and_other_weights(image, text):
         assert not np.allclose(new.weights[0], old.weights[0])
 
 
+@pytest.mark.slow
 def test_towers_learn(text):
     keras.utils.set_random_seed(0)
     tower = text.new_tower()

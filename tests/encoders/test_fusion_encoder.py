@@ -129,6 +129,7 @@ def test_empty_batch(folder):
     }
 
 
+@pytest.mark.slow
 def test_facts_say_what_each_takes(encoders, folder, tmp_path):
     def fused(path):
         facts = json.loads((path / "assets.extra" / "encoder.json").read_text())

@@ -78,6 +78,7 @@ def _encoder(make, tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [_roberta, _xlm_roberta])
 def test_served_in_another_process_equals_the_tower(make, tmp_path):
     encoder = _encoder(make, tmp_path)
@@ -95,6 +96,7 @@ def test_served_in_another_process_equals_the_tower(make, tmp_path):
     np.testing.assert_allclose(found["text_vector"], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_no_word_that_was_read_leaves_with_the_export(tmp_path):
     encoder = _encoder(_roberta, tmp_path)
     encoder.read(tf.constant(["red secretword"]))

@@ -138,6 +138,7 @@ def test_the_most_particular_name_counts():
     assert float(tower.weights[0].numpy()[0, 0]) == 2.0
 
 
+@pytest.mark.slow
 def test_without_rates_it_is_keras_adamw(encoder):
     states = []
     for make in (AdamW, keras.optimizers.AdamW):

@@ -66,6 +66,7 @@ def test_precision_is_saved_and_copied(size, policy, tmp_path):
         assert plain[name].digest != encoder.digest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["micro", "tiny"])
 def test_a_batch_of_one_equals_a_batch_of_64(size):
     keras.utils.set_random_seed(0)

@@ -28,6 +28,7 @@ PICTURE_BACKBONES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURE_BACKBONES)
 def test_picture_presets(name, tmp_path):
     make, side, own, stage = PICTURE_BACKBONES[name]

@@ -106,6 +106,7 @@ def expected(toy, parts, ranker):
     return [1 / (1 + np.exp(-np.asarray(x, np.float64))) for x in logits.values()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIONS)
 def test_served_as_in_memory(toy, parts, name, tmp_path):
     ranker = ranker_of(parts, **OPTIONS[name])
@@ -128,12 +129,14 @@ def test_served_as_in_memory(toy, parts, name, tmp_path):
         assert not score[~valid].any()
 
 
+@pytest.mark.slow
 def test_make_is_served(toy, parts, tmp_path):
     make = MAKE(parts[1], hidden=(8, 6, 5, 4))
     ranker = ranker_of(parts, ["din", make])
     assert exported(toy, parts, ranker, tmp_path).name == "1"
 
 
+@pytest.mark.slow
 def test_a_calibrated_ranker_is_served_so(toy, parts, tmp_path):
     ranker = ranker_of(parts)
     (before,) = expected(toy, parts, ranker)
@@ -155,6 +158,7 @@ def test_a_sample_without_base_scores_is_refused(toy, parts, tmp_path):
         export_ranker(ranker, tmp_path, toy.index(), parts[0], batch)
 
 
+@pytest.mark.slow
 def test_the_client_knows_heads_and_base_scores(toy, parts, tmp_path):
     exported(toy, parts, ranker_of(parts, **OPTIONS["all"]), tmp_path)
     with Server(tmp_path, rest_api_port=0, grpc_port=0) as server:
@@ -168,6 +172,7 @@ def test_the_client_knows_heads_and_base_scores(toy, parts, tmp_path):
     assert all(0 < r.others["order"] < 1 for r in ranked)
 
 
+@pytest.mark.slow
 def test_hashed_codes_are_served(toy, parts, tmp_path):
     vocabularies, catalog = parts
     features = tuple(

@@ -44,6 +44,7 @@ def fit(model, data, folder, epochs=3, **kwargs):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", [interrupt, stop])
 @pytest.mark.parametrize("after", [1, 8, STEPS + 5])
 def test_an_interrupted_fit_ends_with_the_numbers_of_another(
@@ -78,6 +79,7 @@ def test_what_begins_an_epoch_is_not_done_again_within_it(numbers, tmp_path):
     same(again, history, whole, expected)
 
 
+@pytest.mark.slow
 def test_two_interruptions_and_epoch_ends(numbers, tmp_path):
     x = np.ones((5, 3), "float32")
     held_out = tf.data.Dataset.from_tensor_slices((x, x[:, :1])).batch(2)
@@ -133,6 +135,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(numbers, tmp_path):
         fit(dense(), numbers, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_finished_fit_is_recognised_and_can_be_prolonged(numbers, tmp_path):
     model = dense()
     first = fit(model, numbers, tmp_path)

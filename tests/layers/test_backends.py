@@ -1,5 +1,6 @@
 """The layers give the same numbers on the TensorFlow and the JAX backend."""
 
+import pytest
 from backends import assert_same_on_both
 
 _SCRIPT = """
@@ -55,5 +56,6 @@ np.savez(sys.argv[1], *[ops.convert_to_numpy(x) for x in results])
 """
 
 
+@pytest.mark.slow
 def test_jax_equals_tensorflow(tmp_path):
     assert_same_on_both(_SCRIPT, tmp_path, atol=1e-5)

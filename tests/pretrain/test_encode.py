@@ -41,6 +41,7 @@ def assert_same(results, expected, tolerance=2e-6):
         np.testing.assert_allclose(actual, wanted, atol=tolerance, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk_size", [7, 16, 64])
 def test_chunks_equal_the_whole_in_value_and_gradient(chunk_size):
     model = tower()

@@ -159,6 +159,7 @@ def test_equals_plain_numpy(chunk_size):
     np.testing.assert_allclose(losses, plain(given), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk_size", [1, 3, 10, 100])
 def test_chunked_equals_full_in_value_and_gradients(chunk_size):
     given = problem()

@@ -1,5 +1,6 @@
 """The losses give the same numbers and gradients on TensorFlow and JAX."""
 
+import pytest
 from backends import assert_same_on_both
 
 _SCRIPT = """
@@ -77,5 +78,6 @@ np.savez(sys.argv[1], *[ops.convert_to_numpy(x) for x in results])
 """
 
 
+@pytest.mark.slow
 def test_jax_equals_tensorflow(tmp_path):
     assert_same_on_both(_SCRIPT, tmp_path, rtol=2e-6, atol=1e-5)

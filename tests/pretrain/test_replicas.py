@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 _SCRIPT = """
 import sys
@@ -106,6 +107,7 @@ assert [int(x) for x in first] == [0, 1], first
 """
 
 
+@pytest.mark.slow
 def test_two_replicas_equal_one_device(tmp_path):
     path = tmp_path / "weights.npz"
     subprocess.run(

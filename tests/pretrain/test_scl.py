@@ -118,6 +118,7 @@ def test_bank_keys_are_negatives_of_the_next_step(
     assert evaluated(scl, batch) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_without_a_modality_the_loss_is_zero_and_finite(make_encoder, make_batch):
     scl = SCL(image=make_encoder("image"), text=make_encoder("text"), bank_size=8)
     compiled(scl)
@@ -175,6 +176,7 @@ def squares(count, random):
     }
 
 
+@pytest.mark.slow
 def test_learns_coloured_squares(make_encoder):
     random = np.random.default_rng(0)
     train = tf.data.Dataset.from_tensor_slices(squares(1000, random))
@@ -190,6 +192,7 @@ def test_learns_coloured_squares(make_encoder):
     assert history["image_loss"][-1] < history["image_loss"][0]
 
 
+@pytest.mark.slow
 def test_callbacks_can_watch_the_accuracy(make_encoder, make_batch):
     data = tf.data.Dataset.from_tensors(make_batch([5, 6, 7]))
     scl = compiled(SCL(image=make_encoder("image"), text=make_encoder("text")))
@@ -200,6 +203,7 @@ def test_callbacks_can_watch_the_accuracy(make_encoder, make_batch):
     assert len(history["val_text_acc@1"]) < 50
 
 
+@pytest.mark.slow
 def test_saved_and_loaded_goes_on_alike(make_encoder, make_batch, tmp_path):
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "red", "hat"]
     scl = SCL(

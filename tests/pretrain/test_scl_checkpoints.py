@@ -8,6 +8,7 @@ from fitted import Press, Stream, interrupt, same
 from tfmm.pretrain.scl import SCL
 
 
+@pytest.mark.slow
 def test_scl_with_bank_momentum_and_temperature(make_encoder, make_batch, tmp_path):
     items = [5, 6, 7, 8, 9, 5, 6, 10, 11, 12, 13]
     columns = {

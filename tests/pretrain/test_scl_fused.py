@@ -73,6 +73,7 @@ def test_fused_vectors_of_items_with_one_part_or_none(make_scl, make_batch):
     }
 
 
+@pytest.mark.slow
 def test_the_fused_bank_holds_the_copies_fused_vectors(make_scl, make_batch):
     scl = make_scl(["fused->fused"], momentum=0.5)
     assert set(scl.momentum_towers) == {"image", "text", "fused"}
@@ -87,6 +88,7 @@ def test_the_fused_bank_holds_the_copies_fused_vectors(make_scl, make_batch):
     assert np.abs(live - expected).max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tasks", [
     ["text->fused", "fused->fused"],
     ["fused->image", "image->image"],

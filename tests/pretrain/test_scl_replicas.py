@@ -19,6 +19,7 @@ def trained(devices, settings):
     return json.loads(done.stdout.rpartition("RESULT")[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

@@ -15,6 +15,7 @@ def compiled(scl, optimizer=None):
     return scl
 
 
+@pytest.mark.slow
 def test_a_chunked_step_recomputes_dropout_alike(make_encoder, make_batch):
     # Masks of whole and chunked batches are drawn apart, so that the gradient is held
     # against finite differences of the same chunked loss.
@@ -38,6 +39,7 @@ def test_a_chunked_step_recomputes_dropout_alike(make_encoder, make_batch):
         assert slope == pytest.approx(gradient[place], rel=0.02, abs=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("symmetric", [False, True])
 def test_without_dropout_chunks_change_nothing(make_encoder, make_batch, symmetric):
     batches = [
@@ -112,6 +114,7 @@ def precision():
     keras.config.set_dtype_policy(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("chunk_size", [None, 5])
 def test_mixed_precision_learns(
@@ -137,6 +140,7 @@ def test_mixed_precision_learns(
     assert int(scl.banks["image"].filled) == 30
 
 
+@pytest.mark.slow
 def test_nan_inputs_stop_fit_with_the_weights_of_the_step_before(
     make_encoder, make_batch
 ):
@@ -218,6 +222,7 @@ def test_a_loss_scale_does_not_hide_gradients_that_are_never_finite(
     assert float(scl.optimizer.dynamic_scale) == 0.5
 
 
+@pytest.mark.slow
 def test_repeated_tokens_are_summed_by_keras_own_optimizers(make_batch, make_encoder):
     class Words(type(make_encoder("text"))):
         def new_tower(self):
@@ -250,6 +255,7 @@ def test_broken_weights_are_named_and_the_bank_stays_clean(make_encoder, make_ba
     assert int(scl.banks["image"].filled) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "items, absent",
     [
@@ -293,6 +299,7 @@ def test_bank_start_cannot_be_negative(make_encoder):
         SCL(image=make_encoder("image"), bank_start=-1)
 
 
+@pytest.mark.slow
 def test_fit_goes_on_from_its_checkpoints(make_encoder, make_batch, tmp_path):
     batches = [make_batch([5, 6, 7, 8], seed=seed) for seed in range(3)]
     columns = {name: [batch[name] for batch in batches] for name in batches[0]}

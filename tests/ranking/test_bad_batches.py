@@ -31,6 +31,7 @@ def test_labels_of_one_class_train_and_have_no_auc(ranker, batch, label):
     assert all(np.isfinite(weight).all() for weight in ranker.get_weights())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "beyond"), [("item", 14), ("history_item", 14), ("user", 9)]
 )
@@ -52,6 +53,7 @@ def test_numbers_that_are_nan_count_as_the_mean(ranker, batch, key):
     assert all(np.isfinite(weight).all() for weight in ranker.get_weights())
 
 
+@pytest.mark.slow
 def test_infinite_numbers_are_bounded(ranker, batch):
     batch["candidate_price"][:] = np.inf
     high = ranker.predict_on_batch(batch)

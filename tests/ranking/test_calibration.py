@@ -14,6 +14,7 @@ def ranker(vocabularies):
     return RankingModel(vocabularies, hidden=(16, 8))
 
 
+@pytest.mark.slow
 def test_scores_change_and_their_order_does_not(ranker, make_batch, tmp_path):
     requests = [make_batch(size=64, seed=seed) for seed in range(3)]
     ranker.compile(keras.optimizers.Adam(0.05))

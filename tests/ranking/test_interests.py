@@ -34,6 +34,7 @@ def _valid(batch, logits):
     return logits[np.arange(batch["item"].shape[1]) < batch["n_items"][:, None]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interest", INTERESTS, ids=str)
 def test_every_interest(vocabularies, tables, batch, add_garbage, tmp_path, interest):
     ranker = _ranker(vocabularies, tables, interest)

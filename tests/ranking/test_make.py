@@ -20,6 +20,7 @@ def _valid(batch, logits):
     return logits[np.arange(batch["item"].shape[1]) < batch["n_items"][:, None]]
 
 
+@pytest.mark.slow
 def test_fits_request_batches_and_frozen_vectors_do_not_move(make, tables, make_batch):
     batches = make_batch(size=16)
     dataset = tf.data.Dataset.from_tensor_slices(batches).batch(8)
@@ -81,6 +82,7 @@ def test_the_mlp_may_see_v_make_alone_as_printed(tables, batch, tmp_path):
     np.testing.assert_array_equal(loaded(batch).numpy(), make(batch).numpy())
 
 
+@pytest.mark.slow
 def test_fine_tuned_at_a_rate_of_its_own(make, tables, vocabularies, make_batch):
     def moved(rates):
         keras.utils.set_random_seed(1)

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tfmm.ranking import RankingModel, ranking_optimizer
@@ -56,6 +57,7 @@ def _requests(rng, style, low, high, size):
     }
 
 
+@pytest.mark.slow
 def test_simtier_ranks_new_items_and_ids_cannot():
     rng = np.random.default_rng(0)
     style, table, vocabularies = _shop(rng)

@@ -93,6 +93,7 @@ def _schedule():
     return keras.optimizers.schedules.CosineDecay(0.1, 12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [
@@ -115,6 +116,7 @@ def test_a_saved_run_goes_on_as_if_never_stopped(make, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "settings", [{"steps_per_execution": 3}, {"jit_compile": True}]
@@ -126,6 +128,7 @@ def test_compiled_and_grouped_steps_train_the_same(kind, settings):
     _same(actual, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"], indirect=True)
 @pytest.mark.parametrize("kind", KINDS)
 def test_mixed_precision_trains_nearly_the_same(kind, policy):

@@ -42,6 +42,7 @@ def _reloaded(model, folder):
     return keras.models.load_model(folder / "ranker.keras")
 
 
+@pytest.mark.slow
 def test_a_head_for_every_label(rich, tables, rich_batch, tmp_path):
     ranker = _ranker(rich, tables, labels=["click", "order"])
     ranker.compile()
@@ -55,6 +56,7 @@ def test_a_head_for_every_label(rich, tables, rich_batch, tmp_path):
         np.testing.assert_array_equal(loaded[name], value)
 
 
+@pytest.mark.slow
 def test_heads_learn_from_their_own_labels(rich, rich_batch):
     rich_batch["label_click"][:] = 1
     rich_batch["label_order"][:] = 0
@@ -112,6 +114,7 @@ def test_logged_scores_that_are_no_probabilities_are_refused():
             check_probabilities(score)
 
 
+@pytest.mark.slow
 def test_cross_layers(vocabularies, tables, batch, tmp_path):
     ranker = _ranker(vocabularies, tables, cross_layers=2)
     ranker.compile()

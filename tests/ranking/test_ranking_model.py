@@ -27,6 +27,7 @@ def _dataset(batch):
     return tf.data.Dataset.from_tensor_slices(batch).batch(8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interests", [(), ("din", "simtier")])
 def test_interests_compose_and_train(vocabularies, tables, interests, make_batch):
     ranker = RankingModel(vocabularies, tables, interests, hidden=(16, 8))
@@ -144,6 +145,7 @@ def test_make_can_be_fine_tuned_without_touching_the_original(
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.slow
 def test_saved_and_loaded_with_make_inside(ranker, make_batch, tmp_path):
     batch = make_batch(size=16)
     ranker.compile()

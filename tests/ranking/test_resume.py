@@ -52,6 +52,7 @@ def fit(model, data, folder=None, **kwargs):
     return model.fit(data, epochs=2, verbose=0, **kept, **kwargs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, STEPS, STEPS + 3])
 def test_a_ranker_goes_on_in_mid_epoch(vocabularies, tables, data, tmp_path, after):
     whole = ranker(vocabularies, tables)
@@ -68,6 +69,7 @@ def test_a_ranker_goes_on_in_mid_epoch(vocabularies, tables, data, tmp_path, aft
         np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs))
 
 
+@pytest.mark.slow
 def test_make_goes_on_in_mid_epoch(tables, data, tmp_path):
     def make():
         keras.utils.set_random_seed(1)
@@ -95,6 +97,7 @@ def test_frozen_vectors_are_compared_and_not_written(
         fit(ranker(vocabularies, others), data, tmp_path)
 
 
+@pytest.mark.slow
 def test_other_trainings_are_refused(vocabularies, tables, data, tmp_path, make_batch):
     fit(ranker(vocabularies, tables), data, tmp_path)
     with pytest.raises(TfmmError, match=r"data\.seed was 3 and is 4"):

@@ -93,6 +93,7 @@ def same_make(new, old):
     new.interests[2].extractor.set_weights(old.interests[2].extractor.get_weights())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_equals_going_on_where_nothing_grew(build, days, optimizer, tmp_path):
     first, second = (shop.requests(days[0], seed=seed) for seed in (1, 2))
@@ -122,6 +123,7 @@ def test_equals_going_on_where_nothing_grew(build, days, optimizer, tmp_path):
         np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.slow
 def test_known_ids_score_as_before_in_a_grown_shop(build, days, make_table):
     # Row 4 became rare and rows from 12 on are new: known items are the others.
     old = build(days[0], interests="all")
@@ -144,6 +146,7 @@ def test_known_ids_score_as_before_in_a_grown_shop(build, days, make_table):
     np.testing.assert_allclose(*scores, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["lazy", "mixed"])
 def test_new_ids_start_fresh_and_moments_move_with_ids(build, days, optimizer):
     old, new = build(days[0], optimizer), build(days[1], optimizer, seed=5)
