@@ -64,7 +64,7 @@ def test_padding_and_order_never_matter(ranker, batch, add_garbage):
     for name in found.parts:
         np.testing.assert_array_equal(found.parts[name], dirty.parts[name])
     for name, match in found.matches.items():
-        for field, values in vars(match).items():
+        for field, values in match._asdict().items():
             np.testing.assert_array_equal(values, getattr(dirty.matches[name], field))
     order = np.array([3, 1, 4, 0, 2])
     turned = ranker.explain({key: value[order] for key, value in batch.items()})

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from keras import ops
 
 from tfmm.errors import TfmmError
+from tfmm.layers.gather import gather_positions
 from tfmm.layers.simtier import sim_tier, tier_of
 from tfmm.ranking.heads import by_label
 from tfmm.ranking.interests.registry import name_of
@@ -17,8 +18,7 @@ TIERS = 20
 NONE = -1
 
 
-@dataclass(frozen=True)
-class Matches:
+class Matches(NamedTuple):
     """What the candidates found in the history by one modality's vectors.
 
     With T = min(top, L), best match first, the newer of equals first.
@@ -33,11 +33,11 @@ class Matches:
             see fall into each tier.
     """
 
-    positions: np.ndarray
-    rows: np.ndarray
-    cosines: np.ndarray
-    tiers: np.ndarray
-    histogram: np.ndarray
+    positions: Any
+    rows: Any
+    cosines: Any
+    tiers: Any
+    histogram: Any
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Explanation:
     """
 
     label: str
-    logits: np.ndarray
-    parts: Mapping[str, np.ndarray]
+    logits: Any
+    parts: Mapping[str, Any]
     matches: Mapping[str, Matches]
 
 
@@ -65,6 +65,31 @@ def explain(
 
     An interest's part is found by ablation: the ranker scores once more with that
     interest's inputs set to 0. Nothing is trained or changed.
+
+    Args:
+        ranker: A `RankingModel`.
+        batch: A request batch.
+        top: Matched history items per candidate and modality. Defaults to 5.
+        label: The head to explain. Defaults to the first.
+
+    Raises:
+        TfmmError: `top` below 1, or a label that no head predicts.
+    """
+    top = min(top, np.shape(batch["history_item"])[1])
+    found = explain_tensors(ranker, batch, top, label)
+    arrays = ops.convert_to_numpy
+    return Explanation(
+        found.label,
+        arrays(found.logits),
+        {name: arrays(part) for name, part in found.parts.items()},
+        {name: Matches(*map(arrays, m)) for name, m in found.matches.items()},
+    )
+
+
+def explain_tensors(
+    ranker: Any, batch: Mapping[str, Any], top: int = 5, label: str | None = None
+) -> Explanation:
+    """`explain` as tensors, for a graph; T is `top` however short the history is.
 
     Args:
         ranker: A `RankingModel`.
@@ -88,14 +113,13 @@ def explain(
         )
     label = label or next(iter(heads))
     views = ranker.views(batch)
-    valid = ops.convert_to_numpy(views.item_mask)
-    logits = _valid(heads[label], valid)
+    logits = _valid(heads[label], views.item_mask)
     parts = {}
     for place, name in enumerate(_names(ranker.interests)):
         without = ranker(batch, training=False, without=(place,))
-        parts[name] = logits - _valid(by_label(ranker, without)[label], valid)
+        parts[name] = logits - _valid(by_label(ranker, without)[label], views.item_mask)
     tiers = _tiers(ranker.interests) or TIERS
-    history = ops.convert_to_numpy(views.whole.rows.history)
+    history = views.whole.rows.history
     matches = {
         name: _matches(
             views.whole.modality(name), views.modality(name), history, top, tiers
@@ -105,8 +129,8 @@ def explain(
     return Explanation(label, logits, parts, matches)
 
 
-def _valid(logits: Any, valid: np.ndarray) -> np.ndarray:
-    return np.where(valid, ops.convert_to_numpy(logits), np.float32(np.nan))
+def _valid(logits: Any, valid: Any) -> Any:
+    return ops.where(valid, ops.cast(logits, "float32"), float("nan"))
 
 
 def _names(interests: Iterable[Any]) -> list[str]:
@@ -130,21 +154,25 @@ def _tiers(interests: Iterable[Any]) -> int:
 
 
 def _matches(
-    whole: ModalityView, seen: ModalityView, history: np.ndarray, top: int, tiers: int
+    whole: ModalityView, seen: ModalityView, history: Any, top: int, tiers: int
 ) -> Matches:
-    mask = ops.convert_to_numpy(whole.mask)
-    cosines = np.where(mask, ops.convert_to_numpy(whole.similarity), -np.inf)
-    newest_first = np.argsort(-cosines[..., ::-1], axis=-1, kind="stable")[..., :top]
-    positions = cosines.shape[-1] - 1 - newest_first
-    best = np.take_along_axis(cosines, positions, axis=-1)
-    found = best > -np.inf
-    batch = np.arange(len(history))[:, None, None]
-    tier = ops.convert_to_numpy(tier_of(np.where(found, best, 0), tiers))
-    counts = ops.convert_to_numpy(sim_tier(seen.similarity, seen.mask, tiers))
+    cosines = ops.where(whole.mask, whole.similarity, float("-inf"))
+    # Of equal cosines `top_k` takes the first, here the newest.
+    newest_first = ops.flip(cosines, axis=-1)
+    fill = ops.full((*ops.shape(cosines)[:2], top), float("-inf"), cosines.dtype)
+    best, place = ops.top_k(ops.concatenate([newest_first, fill], axis=-1), top)
+    found = best > float("-inf")
+    last = ops.shape(cosines)[-1] - 1
+    positions = ops.where(found, last - ops.cast(place, "int32"), NONE)
+    rows = gather_positions(
+        history, ops.reshape(ops.maximum(positions, 0), (ops.shape(history)[0], -1))
+    )
+    tier = tier_of(ops.where(found, best, 0.0), tiers)
+    counts = sim_tier(seen.similarity, seen.mask, tiers)
     return Matches(
-        np.where(found, positions, NONE).astype(np.int32),
-        np.where(found, history[batch, positions], 0).astype(np.int32),
-        np.where(found, best, np.nan).astype(np.float32),
-        np.where(found, tier, NONE).astype(np.int32),
-        counts.astype(np.int32),
+        positions,
+        ops.where(found, ops.reshape(rows, ops.shape(positions)), 0),
+        ops.where(found, best, float("nan")),
+        ops.where(found, ops.cast(tier, "int32"), NONE),
+        ops.cast(counts, "int32"),
     )

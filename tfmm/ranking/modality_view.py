@@ -1,11 +1,12 @@
 """One modality of a request batch, computed when it is first asked for."""
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 from keras import ops
 
-from tfmm.layers.frozen_vectors import FrozenVectors, VectorRows, unit_vectors
+from tfmm.layers.frozen_vectors import VectorRows, unit_vectors
 from tfmm.layers.gather import gather_positions
 from tfmm.layers.masks import keep_valid, pair_mask
 from tfmm.layers.similarity import cosine_similarity
@@ -16,22 +17,22 @@ class ModalityView:
     """Vectors and similarities of a batch, gathered and multiplied once for all.
 
     Args:
-        vectors: The modality's table.
+        vectors: The modality's table, from catalog rows to vectors.
         rows: The batch's catalog rows.
     """
 
-    def __init__(self, vectors: FrozenVectors, rows: RequestRows) -> None:
+    def __init__(self, vectors: Callable[[Any], VectorRows], rows: RequestRows) -> None:
         self._vectors, self._rows = vectors, rows
 
     @cached_property
     def history(self) -> VectorRows:
         """The history's vectors: codes `[B, L, d]`, inverse norms `[B, L]`."""
-        return self._vectors(self._rows.history)
+        return self._vectors(self._rows.vectors_of_history)
 
     @cached_property
     def items(self) -> VectorRows:
         """The candidates' vectors: codes `[B, N, d]`, inverse norms `[B, N]`."""
-        return self._vectors(self._rows.items)
+        return self._vectors(self._rows.vectors_of_items)
 
     @cached_property
     def history_units(self) -> Any:

@@ -185,8 +185,15 @@ class RankingModel(RankerWarmStart, RequestModel):
         return split_heads(logits, self.labels or ())
 
     def views(self, batch: Batch) -> Views:
-        """What interests see of a request batch."""
-        views = Views(RequestRows.of(batch), self._tables)
+        """What interests see of a request batch.
+
+        Args:
+            batch: A request batch. New items bring their vectors along in
+                `new_<modality>_vector` float32 `[B, V, d]`; `item_vector` int32
+                `[B, N]` and `history_vector` int32 `[B, L]` then say where each
+                item's vector stands: its catalog row, or `rows + b * V + v`.
+        """
+        views = Views(RequestRows.of(batch), self._tables.with_new(batch))
         return views if self.recent is None else views.newest(self.recent)
 
     def explain(self, batch: Batch, top: int = 5, label: str | None = None) -> Any:

@@ -18,6 +18,9 @@ class RequestRows(NamedTuple):
         items: int32 catalog rows `[B, N]`.
         item_mask: bool `[B, N]`.
         types: int32 event types `[B, L]`; None where the batch has none.
+        history_vectors: int32 `[B, L]`, the rows of the history's vectors where new
+            items bring theirs; None where they are `history`.
+        item_vectors: int32 `[B, N]`, of the candidates' vectors.
 
     Example:
         >>> batch = {"history_item": [[5, 6, -9]], "n_history": [2],
@@ -32,6 +35,8 @@ class RequestRows(NamedTuple):
     items: Any
     item_mask: Any
     types: Any = None
+    history_vectors: Any = None
+    item_vectors: Any = None
 
     @classmethod
     def of(cls, batch: Mapping[str, Any]) -> "RequestRows":
@@ -39,21 +44,38 @@ class RequestRows(NamedTuple):
 
         Args:
             batch: dict with `history_item` int32 `[B, L]`, `n_history` int32 `[B]`,
-                `item` int32 `[B, N]`, `n_items` int32 `[B]` and, where the log has
-                them, `history_type` int32 `[B, L]`.
+                `item` int32 `[B, N]`, `n_items` int32 `[B]`; where the log has them
+                `history_type` int32 `[B, L]`, and where new items bring vectors
+                `history_vector` int32 `[B, L]` and `item_vector` int32 `[B, N]`.
         """
+
+        def optional(name: str, mask: Any) -> Any:
+            values = batch.get(name)
+            return None if values is None else keep_valid(values, mask)
+
         history = ops.convert_to_tensor(batch["history_item"])
         items = ops.convert_to_tensor(batch["item"])
         history_mask = valid_mask(batch["n_history"], ops.shape(history)[1])
         item_mask = valid_mask(batch["n_items"], ops.shape(items)[1])
-        types = batch.get("history_type")
         return cls(
             keep_valid(history, history_mask),
             history_mask,
             keep_valid(items, item_mask),
             item_mask,
-            None if types is None else keep_valid(types, history_mask),
+            optional("history_type", history_mask),
+            optional("history_vector", history_mask),
+            optional("item_vector", item_mask),
         )
+
+    @property
+    def vectors_of_history(self) -> Any:
+        """int32 `[B, L]`: where the history's vectors stand."""
+        return self.history if self.history_vectors is None else self.history_vectors
+
+    @property
+    def vectors_of_items(self) -> Any:
+        """int32 `[B, N]`: where the candidates' vectors stand."""
+        return self.items if self.item_vectors is None else self.item_vectors
 
     def newest(self, count: int) -> "RequestRows":
         """The same requests with at most the newest `count` history items.
@@ -83,21 +105,29 @@ class RequestRows(NamedTuple):
         width = positions.shape[2]
         flat = ops.reshape(positions, (batch, -1))
         chosen = self._with_history(flat, ops.reshape(mask, (batch, -1)))
-        fold = (batch * count, width)
+
+        def folded(values: Any, shape: tuple[Any, ...] = (batch * count, width)) -> Any:
+            return None if values is None else ops.reshape(values, shape)
+
         return RequestRows(
-            ops.reshape(chosen.history, fold),
-            ops.reshape(chosen.history_mask, fold),
-            ops.reshape(self.items, (-1, 1)),
-            ops.reshape(self.item_mask, (-1, 1)),
-            None if chosen.types is None else ops.reshape(chosen.types, fold),
+            folded(chosen.history),
+            folded(chosen.history_mask),
+            folded(self.items, (-1, 1)),
+            folded(self.item_mask, (-1, 1)),
+            folded(chosen.types),
+            folded(chosen.history_vectors),
+            folded(self.item_vectors, (-1, 1)),
         )
 
     def _with_history(self, positions: Any, mask: Any) -> "RequestRows":
         def taken(values: Any) -> Any:
+            if values is None:
+                return None
             return keep_valid(gather_positions(values, positions), mask)
 
         return self._replace(
             history=taken(self.history),
             history_mask=mask,
-            types=None if self.types is None else taken(self.types),
+            types=taken(self.types),
+            history_vectors=taken(self.history_vectors),
         )

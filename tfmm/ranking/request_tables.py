@@ -1,10 +1,11 @@
 """The tables that rankers and retrieval models read: items, event types, vectors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tfmm.layers.frozen_vectors import FrozenVectors
+from tfmm.layers.new_vectors import WithNewVectors
 from tfmm.layers.small_embedding import SmallEmbedding
 from tfmm.ranking.item_tables import ItemTables
 from tfmm.ranking.shapes import RankerShapes
@@ -18,13 +19,13 @@ class RequestTables:
     Args:
         items: Item embeddings and features.
         event_types: SmallEmbeddings of event types, of an item embedding's length.
-        vectors: Frozen vectors by modality.
+        vectors: Frozen vectors by modality, those of a batch's new items included.
         item_features: Names of the categorical item features, in the tables' order.
     """
 
     items: ItemTables
     event_types: SmallEmbedding
-    vectors: Mapping[str, FrozenVectors]
+    vectors: Mapping[str, Any]
     item_features: tuple[str, ...] = ()
 
     @classmethod
@@ -51,6 +52,20 @@ class RequestTables:
             },
             tuple(f.name for f in categorical),
         )
+
+    def with_new(self, batch: Mapping[str, Any]) -> "RequestTables":
+        """These tables with the vectors that a batch brings along.
+
+        Args:
+            batch: A request batch; where it has `new_<modality>_vector`, float32
+                `[B, V, d]`, these stand after the modality's last row.
+        """
+        new = {
+            name: WithNewVectors(table, batch[f"new_{name}_vector"])
+            for name, table in self.vectors.items()
+            if f"new_{name}_vector" in batch
+        }
+        return replace(self, vectors={**self.vectors, **new}) if new else self
 
     def fill(self, vocabularies: Any, catalog: Any) -> None:
         """Takes over what is known of items.
