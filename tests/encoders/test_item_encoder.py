@@ -192,3 +192,47 @@ def test_loaded_encoders_give_the_same_saved_model(encoders, served, tmp_path):
     )
     for name, value in _encode(served, PICTURES, TITLES).items():
         np.testing.assert_allclose(found[name], value, atol=1e-6)
+
+
+def _ask(served, pictures, texts):
+    found = served.signatures["encode_query"](
+        image_bytes=tf.constant(pictures, tf.string), text=tf.constant(texts)
+    )
+    return {name: value.numpy() for name, value in found.items()}
+
+
+def test_queries_are_encoded_as_items_where_nothing_else_is_given(served):
+    found, items = _ask(served, PICTURES, TITLES), _encode(served, PICTURES, TITLES)
+    flags = {"has_image": "has_image", "has_text": "has_title"}
+    assert sorted(found) == ["has_image", "has_text", "image_vector", "text_vector"]
+    for name, value in found.items():
+        np.testing.assert_array_equal(value, items[flags.get(name, name)])
+
+
+def test_a_direction_has_a_query_tower_of_its_own(encoders, tmp_path):
+    own = tfmm.encoders.Encoder.load(_saved(encoders["text"], tmp_path))
+    own.tower.set_weights([w + 0.1 for w in own.tower.get_weights()])
+    queries = {"text_to_image": own, "image": encoders["image"]}
+    save_item_encoder(tmp_path / "served", **encoders, queries=queries)
+    found = _ask(tf.saved_model.load(str(tmp_path / "served")), PICTURES, TITLES)
+    assert sorted(found) == [
+        "has_image",
+        "has_text",
+        "image_vector",
+        "text_to_image_vector",
+    ]
+    expected = own.tower(own.preprocess(tf.constant(TITLES))).numpy()
+    expected[~found["has_text"]] = 0
+    np.testing.assert_allclose(found["text_to_image_vector"], expected, atol=1e-5)
+    facts = json.loads((tmp_path / "served/assets.extra/encoder.json").read_text())
+    assert facts["queries"] == {"text_to_image": "text", "image": "image"}
+
+
+def test_a_query_needs_an_encoder_of_items(encoders):
+    with pytest.raises(TfmmError, match="Received: 'image' of 'image'"):
+        ItemEncoder(text=encoders["text"], queries={"image": encoders["image"]})
+
+
+def _saved(encoder, folder):
+    encoder.save(folder / "own")
+    return folder / "own"

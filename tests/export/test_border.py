@@ -3,7 +3,7 @@ import pytest
 
 from tfmm.errors import TfmmError
 from tfmm.export.border import ids_of, to_batch, to_request
-from tfmm.export.signature import signature_inputs
+from tfmm.export.inputs import signature_inputs
 
 
 def assert_same(left, right):

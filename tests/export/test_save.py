@@ -124,6 +124,7 @@ def test_few_candidates_and_no_history_axis(toy, exported, served, count):
         request[name] = np.zeros((1, 0), object)
     request["n_history"] = np.array([0], np.int32)
     result = served(request)
+    assert result.pop("history_known").tolist() == [0]
     assert {k: v.shape for k, v in result.items()} == dict.fromkeys(result, (1, count))
     expected = in_memory(toy, exported[0], request)
     np.testing.assert_allclose(result["score"], expected, atol=1e-5)

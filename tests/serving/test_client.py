@@ -8,7 +8,7 @@ from tfmm.serving import Client, Ranked, ServerError
 @pytest.mark.parametrize("signature", [None, "rank", "serving_default"])
 def test_a_served_score_is_the_models(toy, client, expected, signature):
     answer = client.predict("ranker", toy.request(), signature)
-    assert set(answer) == {"item_id", "score", "known"}
+    assert set(answer) == {"item_id", "score", "known", "history_known"}
     np.testing.assert_allclose(answer["score"], expected, atol=1e-5)
     assert answer["item_id"].tolist() == toy.request()["item_id"].tolist()
     pinned = client.predict("ranker", toy.request(), signature, version=1)

@@ -66,6 +66,37 @@ class Lookup(tf.Module):
         return tf.where(tf.equal(keys, ""), self._empty, codes)
 
 
+class Names(tf.Module):
+    """Maps catalog rows back to raw ids, by the file that `Lookup` reads.
+
+    Args:
+        path: File with one id a line, the first of row 2.
+        dtype: `tf.string` or `tf.int64` (ids in decimal).
+        unknown: What rows without an id map to.
+    """
+
+    def __init__(self, path: Path, dtype: tf.DType, unknown: str) -> None:
+        super().__init__()
+        numbers = dtype == tf.int64
+        self._unknown = tf.constant(int(unknown) if numbers else unknown, dtype)
+        self._table = None
+        if path.stat().st_size:
+            initializer = _Lines(
+                str(path),
+                key_dtype=tf.int64,
+                key_index=tf.lookup.TextFileIndex.LINE_NUMBER,
+                value_dtype=dtype,
+                value_index=0 if numbers else tf.lookup.TextFileIndex.WHOLE_LINE,
+            )
+            self._table = tf.lookup.StaticHashTable(initializer, self._unknown)
+
+    def __call__(self, rows: tf.Tensor) -> tf.Tensor:
+        """Ids of int32 rows, of the same shape."""
+        if self._table is None:
+            return tf.fill(tf.shape(rows), tf.constant(self._unknown, self._dtype))
+        return self._table.lookup(tf.cast(rows, tf.int64) - FIRST_CODE)
+
+
 def _table(path: Path, key_dtype: tf.DType) -> tf.lookup.StaticHashTable:
     whole = key_dtype == tf.string
     initializer = _Lines(
@@ -86,4 +117,4 @@ class _Lines(tf.lookup.TextFileInitializer):
     def _shared_name(self) -> str:
         path = Path(self._filename_arg)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-        return f"{path.stem}_{digest}"
+        return f"{path.stem}_{self._key_index}_{self._value_index}_{digest}"

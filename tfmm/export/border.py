@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from tfmm.errors import TfmmError
-from tfmm.export.signature import signature_inputs
+from tfmm.export.inputs import signature_inputs
 from tfmm.export.strings import strings_of
 from tfmm.records.index import FILL_ROW, FIRST_ROW, UNKNOWN_ROW, ItemIndex
 from tfmm.records.spec import RequestSpec
@@ -84,17 +84,34 @@ def codes_of(
     return column_codes(known, texts, hash_buckets).reshape(values.shape)
 
 
+def newest_events(
+    request: Arrays, spec: RequestSpec
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which events of the histories the ranker sees: the newest it has room for.
+
+    Args:
+        request: Tensors named as in `signature_inputs`.
+        spec: The ranker's request spec.
+
+    Returns:
+        Their positions as sent, int `[B, K]`; which are real, bool `[B, K]`; how many
+        are, int `[B]`.
+    """
+    length = _widen(request["history_item_id"]).shape[1]
+    count = _count(request, "n_history", "history_item_id")
+    kept = np.minimum(count, spec.max_history)
+    column = np.arange(min(length, spec.max_history))
+    place = np.minimum((count - kept)[:, None] + column, length - 1)
+    return place, column < kept[:, None], kept
+
+
 def _history(
     request: Arrays, spec: RequestSpec, index: ItemIndex
 ) -> dict[str, np.ndarray]:
-    ids = _widen(request["history_item_id"])
-    count = _count(request, "n_history", "history_item_id")
-    kept = np.minimum(count, spec.max_history)
-    column = np.arange(min(ids.shape[1], spec.max_history))
-    place = np.minimum((count - kept)[:, None] + column, ids.shape[1] - 1)
-    valid = column < kept[:, None]
+    place, valid, kept = newest_events(request, spec)
+    ids = np.take_along_axis(_widen(request["history_item_id"]), place, 1)
     found = {
-        "history_item": _rows(np.take_along_axis(ids, place, 1), valid, index),
+        "history_item": _rows(ids, valid, index),
         "n_history": kept.astype(np.int32),
     }
     if spec.event_types:
@@ -207,6 +224,13 @@ def ids_of(rows: np.ndarray, index: ItemIndex) -> np.ndarray:
     return np.array([int(i) for i in ids] if dtype is np.int64 else ids, dtype).reshape(
         rows.shape
     )
+
+
+def as_bytes(texts: np.ndarray) -> np.ndarray:
+    """Texts as servers answer them: an `object` array of bytes, of the same shape."""
+    found = np.empty(texts.size, object)
+    found[:] = [_bytes(text) for text in texts.flat]
+    return found.reshape(texts.shape)
 
 
 def unknown_id(index: ItemIndex) -> str:

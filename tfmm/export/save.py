@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ def export_ranker(
     version: int | None = None,
     metadata: Mapping[str, Any] | None = None,
     name: str = "ranker",
+    signatures: Iterable[str] = (),
 ) -> Path:
     """Publishes a ranker as the next version of `base/name`.
 
@@ -48,6 +49,9 @@ def export_ranker(
         version: The version's number; the next free one when absent.
         metadata: Further facts for `assets.extra/tfmm.json`, e.g. metrics.
         name: The model's name.
+        signatures: Signatures besides `rank`, each a graph of its own over the same
+            variables: `rank_flat`, `rank_examples`, `rank_rows`, `rank_with_vectors`,
+            `explain`, `similar_items`. `serving_default` is `rank`.
 
     Returns:
         The numbered folder.
@@ -60,7 +64,7 @@ def export_ranker(
         new_version(Path(base) / name, version) as draft,
         tempfile.TemporaryDirectory() as lookups,
     ):
-        module = ServedRanker(ranker, index, vocabularies, Path(lookups))
+        module = ServedRanker(ranker, index, vocabularies, Path(lookups), signatures)
         tf.saved_model.save(module, str(draft.folder), signatures=module.functions)
         request, batch = _both_forms(
             sample, ranker.spec, index, vocabularies, module.base_score

@@ -159,8 +159,10 @@ def _matches(
     cosines = ops.where(whole.mask, whole.similarity, float("-inf"))
     # Of equal cosines `top_k` takes the first, here the newest.
     newest_first = ops.flip(cosines, axis=-1)
-    fill = ops.full((*ops.shape(cosines)[:2], top), float("-inf"), cosines.dtype)
-    best, place = ops.top_k(ops.concatenate([newest_first, fill], axis=-1), top)
+    padded = ops.pad(
+        newest_first, [(0, 0), (0, 0), (0, top)], constant_values=float("-inf")
+    )
+    best, place = ops.top_k(padded, top)
     found = best > float("-inf")
     last = ops.shape(cosines)[-1] - 1
     positions = ops.where(found, last - ops.cast(place, "int32"), NONE)

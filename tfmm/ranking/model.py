@@ -1,6 +1,6 @@
 """The ranker: ID embeddings, interests, a tower, a logit per candidate and label."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -195,6 +195,10 @@ class RankingModel(RankerWarmStart, RequestModel):
         """
         views = Views(RequestRows.of(batch), self._tables.with_new(batch))
         return views if self.recent is None else views.newest(self.recent)
+
+    def vectors_of(self, batch: Batch) -> Mapping[str, Any]:
+        """By modality, from rows to `VectorRows`; new items of the batch included."""
+        return self._tables.with_new(batch).vectors
 
     def explain(self, batch: Batch, top: int = 5, label: str | None = None) -> Any:
         """The `Explanation` of all candidates' logits; see `tfmm.ranking.explain`.

@@ -7,7 +7,7 @@ import numpy as np
 
 from tfmm.errors import TfmmError
 from tfmm.export.border import to_request
-from tfmm.export.signature import score_names
+from tfmm.export.inputs import score_names
 from tfmm.ranking.heads import by_label
 from tfmm.records.index import ItemIndex
 from tfmm.records.vocabularies import Vocabularies

@@ -168,7 +168,13 @@ def _save(
             scl.query_encoder(direction).save(tmp / f"query_{direction}")
         served = {k: v for k, v in encoders.items() if k != "vector"}
         if served:
-            tfmm.encoders.save_item_encoder(tmp / "saved_model", **served)
+            queries = {
+                task.direction: scl.query_encoder(task.direction)
+                for task in scl.tasks
+                if task.query in served
+            }
+            folder = tmp / "saved_model"
+            tfmm.encoders.save_item_encoder(folder, queries=queries, **served)
         write_json(tmp / "history.json", history.history)
         found = embed_pairs(scl, test)
         schema, index = Schema.from_yaml(road.schema_file), _index(road)

@@ -1,4 +1,4 @@
-"""Inputs and outputs of the `rank` signature."""
+"""Names and shapes of the inputs and outputs of signatures."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,17 +10,31 @@ from tfmm.records.spec import Feature, RequestSpec
 
 @dataclass(frozen=True)
 class Input:
-    """One input of the `rank` signature.
+    """One input of a signature.
 
     Args:
         name: Name of the tensor.
         dtype: `"string"`, `"float32"`, `"int64"` or `"int32"`.
         rank: 1 for `[B]`, 2 for `[B, L]` and `[B, N]`.
+        dimension: d of a vector, the last axis after these; 0 for none.
     """
 
     name: str
     dtype: str
     rank: int
+    dimension: int = 0
+
+    @property
+    def shape(self) -> list[int | None]:
+        """The tensor's shape; None where any length is taken."""
+        return [None] * self.rank + [self.dimension] * bool(self.dimension)
+
+    @property
+    def of_candidate(self) -> bool:
+        """Whether `rank` takes one value per candidate."""
+        return self.name in ("item_id", "base_score") or self.name.startswith(
+            "candidate_"
+        )
 
     @property
     def numpy_dtype(self) -> np.dtype:
