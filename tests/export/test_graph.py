@@ -3,8 +3,8 @@ import pytest
 import tensorflow as tf
 
 from tfmm.errors import TfmmError
+from tfmm.export.c_api import run_as_server
 from tfmm.export.graph import check_graph
-from tfmm.export.verify import run_as_server
 from tfmm.export.warmup import Call
 
 
@@ -40,13 +40,13 @@ def test_what_servers_cannot_run_is_refused(tmp_path, function, message):
 
 def test_variables_stored_twice_are_refused(tmp_path):
     module = tf.Module()
-    module.table = tf.Variable(tf.zeros([100, 10]))
-    module.copy = tf.Variable(tf.zeros([100, 10]))
+    module.table = tf.Variable(tf.zeros([10_000, 10]))
+    module.copy = tf.Variable(tf.zeros([10_000, 10]))
     folder = save(tmp_path / "fine", lambda x: {"y": x + module.table[0, 0]}, module)
     check_graph(folder)
     # A checkpoint of the same size under one more key, as Keras's own export writes.
     checkpoint = tf.train.Checkpoint(
-        a=module.table, b=module.copy, c=tf.Variable(tf.zeros([300, 10]))
+        a=module.table, b=module.copy, c=tf.Variable(tf.zeros([30_000, 10]))
     )
     checkpoint.write(str(folder / "variables" / "variables"))
     with pytest.raises(TfmmError, match="more than once"):

@@ -10,7 +10,7 @@ from export.real_ranker import OPTIONS, ranker_of, request
 from tfmm.errors import TfmmError
 from tfmm.export import export_ranker
 from tfmm.export.border import to_batch
-from tfmm.export.verify import run_as_server
+from tfmm.export.c_api import run_as_server
 from tfmm.export.warmup import Call
 from tfmm.ranking import MAKE
 from tfmm.ranking.heads import by_label

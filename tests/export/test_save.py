@@ -9,8 +9,8 @@ import tensorflow as tf
 from tfmm.errors import TfmmError
 from tfmm.export import export_item_encoder, export_ranker
 from tfmm.export.border import to_batch
+from tfmm.export.c_api import run_as_server
 from tfmm.export.publish import versions
-from tfmm.export.verify import run_as_server
 from tfmm.export.warmup import Call, read_warmup
 from tfmm.serving.config import parse_model_config
 

@@ -13,6 +13,7 @@ from tfmm.export.graph import load_saved_model, read_graph, signatures
 from tfmm.export.signatures import OPTIONAL
 from tfmm.export.signatures.rank_examples import to_examples
 from tfmm.export.warmup import read_warmup
+from tfmm.road.recipe import SIGNATURES
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,10 @@ def given(toy):
 def pairs(given):
     """The valid candidates of `given`: request and place."""
     return np.nonzero(np.arange(3) < given["n_items"][:, None])
+
+
+def test_recipes_know_all():
+    assert set(SIGNATURES) == set(OPTIONAL)
 
 
 def test_all_are_there_and_warmed_up(folder):

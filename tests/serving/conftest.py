@@ -32,11 +32,13 @@ def server(base):
         yield running
 
 
-@pytest.fixture(scope="session")
-def client(server):
+@pytest.fixture(scope="session", params=["rest", "grpc"])
+def client(server, request):
     from tfmm.serving import Client
 
-    return Client(server.url)
+    grpc = f"grpc://127.0.0.1:{server.grpc_port}"
+    with Client(server.url if request.param == "rest" else grpc) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

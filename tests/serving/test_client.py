@@ -1,8 +1,20 @@
+import http.server
+import json
+import threading
+import time
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
 from tfmm.errors import TfmmError
 from tfmm.serving import Client, Ranked, ServerError
+from tfmm.serving.client_errors import (
+    DeadlineExceeded,
+    InvalidArgument,
+    NotFound,
+    Unavailable,
+)
 
 
 @pytest.mark.parametrize("signature", [None, "rank", "serving_default"])
@@ -51,7 +63,7 @@ def test_rank_sorts_and_fills_what_is_not_given(toy, client, exported):
 def test_the_clients_errors(client):
     with pytest.raises(ServerError, match="Servable not found") as error:
         client.predict("nothing", {"x": 1})
-    assert error.value.code == 404
+    assert error.value.code == 404 and isinstance(error.value, NotFound)
     with pytest.raises(
         TfmmError, match=r"no input of this name. Received: .'context_x"
     ):
@@ -77,14 +89,103 @@ def test_what_is_no_address(url):
         Client(url)
 
 
-@pytest.mark.parametrize("url", ["http://a b:1", "http://a..b:1", "127.0.0.1:1"])
+@pytest.mark.parametrize(
+    "url", ["http://a b:1", "http://a..b:1", "127.0.0.1:1", "grpc://127.0.0.1:1"]
+)
 def test_addresses_where_no_server_answers(url):
     with pytest.raises(ServerError, match="No server answers at") as error:
-        Client(url).status("ranker")
-    assert error.value.code == 0
+        Client(url, retries=0).status("ranker")
+    assert error.value.code == 0 and isinstance(error.value, Unavailable)
 
 
 def test_status_and_metadata(client):
     assert client.status("ranker")[0]["state"] == "AVAILABLE"
     found = client.signature("ranker", "rank")
-    assert found["item_id"] == ("DT_STRING", 2) and found["n_items"] == ("DT_INT32", 1)
+    assert found.inputs["item_id"] == ("DT_STRING", 2)
+    assert found.inputs["n_items"] == ("DT_INT32", 1)
+    assert found.outputs["score"] == ("DT_FLOAT", 2)
+
+
+def test_a_ranking_knows_its_coverage(client):
+    # Of the history's events "b" has a vector, "d" has none.
+    ranking = client.rank(["a"], history=["b", "d"])
+    assert ranking.history_known == 0.5
+    assert ranking.version in (1, None)
+
+
+def test_outputs_may_be_chosen(toy, client):
+    found = client.predict("ranker", toy.request(), output_filter=["known", "score"])
+    assert sorted(found) == ["known", "score"]
+
+
+def test_what_does_not_fit_is_an_invalid_argument(toy, client):
+    with pytest.raises(InvalidArgument):
+        client.predict("ranker", {"item_id": [["a"]]}, "rank")
+
+
+class Flaky(http.server.BaseHTTPRequestHandler):
+    """Answers what it is told to, one answer a request."""
+
+    protocol_version = "HTTP/1.1"
+    answers: ClassVar[list] = []
+    asked: ClassVar[list] = []
+
+    def do_GET(self):
+        self.asked.append(self.path)
+        answer = self.answers.pop(0)
+        if answer == "hang up":
+            self.close_connection = True
+            return
+        if answer == "wait":
+            time.sleep(1)
+            answer = 503
+        body = json.dumps(
+            {"model_version_status": []} if answer == 200 else {"error": "busy"}
+        ).encode()
+        self.send_response(answer)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def flaky():
+    Flaky.asked.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Flaky) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("answers", [[503, 429, 200], ["hang up", 200], [200]])
+def test_busy_and_broken_servers_are_asked_again(flaky, answers):
+    Flaky.answers[:] = answers
+    assert Client(flaky).status("m") == []
+    assert len(Flaky.asked) == len(answers)
+
+
+@pytest.mark.parametrize("answer", [400, 404, 500, 501])
+def test_a_refusal_is_not_repeated(flaky, answer):
+    Flaky.answers[:] = [answer] * 3
+    with pytest.raises(ServerError, match="busy") as error:
+        Client(flaky).status("m")
+    assert error.value.code == answer and len(Flaky.asked) == 1
+
+
+def test_repetitions_end(flaky):
+    Flaky.answers[:] = [503] * 9
+    with pytest.raises(Unavailable, match="busy"):
+        Client(flaky, retries=1).status("m")
+    assert len(Flaky.asked) == 2
+
+
+def test_all_repetitions_share_one_deadline(flaky):
+    Flaky.answers[:] = ["wait"] * 9
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded, match="did not answer within"):
+        Client(flaky, timeout=0.3, retries=9).status("m")
+    assert time.monotonic() - began < 0.9

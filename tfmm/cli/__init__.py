@@ -7,7 +7,7 @@ import warnings
 from rich.markup import escape
 
 import tfmm
-from tfmm.cli import data, road, serving  # noqa: F401  (they register their verbs)
+from tfmm.cli import data, exports, road, serving  # noqa: F401  (they register their verbs)
 from tfmm.cli.app import app, console
 from tfmm.errors import TfmmError
 

@@ -118,6 +118,14 @@ def run(api: Api, session: int, graph: int, call: dict[str, Any]) -> list[Any]:
     return [_read(api, tensor) for tensor in results]
 
 
+def _tried(api: Api, session: int, graph: int, call: dict[str, Any]) -> Any:
+    """The outputs, or the message of what fails."""
+    try:
+        return run(api, session, graph, call)
+    except RuntimeError as error:
+        return str(error)
+
+
 def _output(api: Api, graph: int, tensor: dict[str, Any]) -> Output:
     name, _, index = tensor["name"].partition(":")
     operation = api("TF_GraphOperationByName", graph, name.encode())
@@ -180,7 +188,7 @@ def main() -> None:
             api("TF_LoadLibrary", library.encode(), api.status)
             api.check()
         session, graph = load(api, job["folder"])
-        answer = {"results": [run(api, session, graph, c) for c in job["calls"]]}
+        answer = {"results": [_tried(api, session, graph, c) for c in job["calls"]]}
     except (RuntimeError, OSError) as error:
         answer = {"error": str(error)}
     json.dump(answer, sys.stdout)

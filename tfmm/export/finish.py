@@ -1,17 +1,13 @@
-"""The last steps of every export: warm-up, facts, and the proof that it answers."""
+"""The last steps of every export: warm-up, golden requests, manifest, and the proof."""
 
-import json
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
-from tfmm.export.graph import check_graph
-from tfmm.export.verify import check_equal, run_as_server
+from tfmm.export.golden import write_golden
+from tfmm.export.manifest import write_facts
+from tfmm.export.verify import refuse_failures, verify
 from tfmm.export.warmup import Answered, Call, write_warmup
-
-FACTS = Path("assets.extra") / "tfmm.json"
 
 
 def finish(
@@ -26,29 +22,16 @@ def finish(
     Args:
         folder: The draft, a SavedModel.
         model: The model's name.
-        answered: Calls with what the model in memory answers.
+        answered: Calls with what the model in memory answers: the golden requests.
         warmup: Calls that servers replay before the version goes live.
-        facts: What `assets.extra/tfmm.json` says besides the versions.
+        facts: What the manifest says besides.
 
     Raises:
         TfmmError: If a server could not run it, or it answers anything else.
     """
-    count = write_warmup(folder, model, warmup)
-    versions = {name: _installed(name) for name in ("tfmm", "tensorflow", "keras")}
-    text = json.dumps(
-        {"format": 1, "model": model, "versions": versions, "warmup": count, **facts},
-        indent=1,
-    )
-    (folder / FACTS).write_text(text + "\n", encoding="utf-8")
-    check_graph(folder)
-    calls = [*warmup, *(found.call for found in answered)]
-    results = run_as_server(folder, calls)[len(warmup) :]
-    for found, result in zip(answered, results, strict=True):
-        check_equal(result, found.outputs, model)
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return installed(package)
-    except PackageNotFoundError:
-        return None
+    counts = {
+        "warmup": write_warmup(folder, model, warmup),
+        "golden": write_golden(folder, model, answered),
+    }
+    write_facts(folder, model, {**counts, **facts})
+    refuse_failures(folder, verify(folder))

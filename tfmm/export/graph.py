@@ -1,6 +1,7 @@
 """Reads a SavedModel's graph and refuses what TF Serving could not run."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,10 @@ from tfmm.errors import TfmmError
 
 MAX_GRAPH_BYTES = 50 << 20
 MAX_STORED_RATIO = 1.1
+# The checkpoint's own object graph, beside the variables.
+BOOKKEEPING_BYTES = 64 << 10
+SERVER = "2.20"
+NEWER_TEXT_FROM = (2, 20)
 SERVED_TAG = "serve"
 INIT_SIGNATURE = "__saved_model_init_op"
 
@@ -92,21 +97,21 @@ def load_saved_model(folder: Path) -> Any:
     return tf.saved_model.load(str(folder), tags=[SERVED_TAG])
 
 
-def check_graph(folder: Path) -> None:
+def check_graph(folder: Path, server: str = SERVER) -> dict[str, str]:
     """Refuses a SavedModel that a stock TF Serving could not load or run.
 
-    Checks the size of the graph, its operations, the dtypes and ranks of its
-    signatures and that every variable is stored once.
+    Args:
+        folder: A version's folder.
+        server: Version of the server, e.g. `"2.19"`; from 2.20 on it has the newer TF
+            Text operations.
+
+    Returns:
+        By check, what was seen.
 
     Raises:
         TfmmError: At the first thing that would fail on the server.
     """
-    graph = read_graph(folder)
-    _check_size(folder)
-    _check_operations(graph)
-    for name, signature in signatures(graph).items():
-        _check_signature(name, signature)
-    _check_stored_once(folder, graph)
+    return {name: check(folder, server) for name, check in CHECKS.items()}
 
 
 def _nodes(graph: Any) -> Iterator[Any]:
@@ -115,7 +120,7 @@ def _nodes(graph: Any) -> Iterator[Any]:
         yield from function.node_def
 
 
-def _check_size(folder: Path) -> None:
+def _check_size(folder: Path, server: str) -> str:
     size = (folder / "saved_model.pb").stat().st_size
     if size > MAX_GRAPH_BYTES:
         raise TfmmError(
@@ -123,16 +128,19 @@ def _check_size(folder: Path) -> None:
             f"{MAX_GRAPH_BYTES} bytes. Received: {size}. Keep tables in variables, "
             "never in numpy arrays that a function captures."
         )
+    return f"{size:,} bytes of graph, at most {MAX_GRAPH_BYTES:,}"
 
 
-def _check_operations(graph: Any) -> None:
+def _check_operations(folder: Path, server: str) -> str:
+    graph = read_graph(folder)
     found = operations(graph)
-    known = {name for name in found if not _is_foreign(name)}
+    newer_text = _numbers(server) >= NEWER_TEXT_FROM
+    known = {name for name in found if not _is_foreign(name, newer_text)}
     if found - known:
         raise TfmmError(
             "The graph uses operations that a stock TF Serving lacks. "
-            f"Received: {sorted(found - known)}. Use core TensorFlow operations or "
-            "TF Text operations of version 2.12."
+            f"Received: {sorted(found - known)}, a server {server}. Use core "
+            "TensorFlow operations or TF Text operations of version 2.12."
         )
     for node in _nodes(graph):
         if "_XlaMustCompile" in node.attr and node.attr["_XlaMustCompile"].b:
@@ -140,17 +148,43 @@ def _check_operations(graph: Any) -> None:
                 "The graph demands XLA, which TF Serving switches off. Received: "
                 f"`{node.name}`. Trace it without jit_compile=True."
             )
+    written = graph.meta_info_def.tensorflow_version
+    newer = _numbers(written) > _numbers(server)
+    note = f"; written by the newer TensorFlow {written}" if newer else ""
+    return f"{len(found)} kinds of operations, all of a server {server}{note}"
 
 
-def _is_foreign(operation: str) -> bool:
+def _numbers(version: str) -> tuple[int, ...]:
+    """The first two numbers of a version.
+
+    Example:
+        >>> _numbers("2.20.1")
+        (2, 20)
+    """
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+
+
+def _is_foreign(operation: str, newer_text: bool) -> bool:
     if operation in _PYTHON_OPS or operation.startswith(_COMPILED_OPS):
         return True
-    if operation in TEXT_OPS:
+    if operation in TEXT_OPS or (newer_text and operation.startswith("TFText>")):
         return False
     return not hasattr(tf.raw_ops, operation.lstrip("_")) or ">" in operation
 
 
+def _check_signatures(folder: Path, server: str) -> str:
+    found = signatures(read_graph(folder))
+    for name, signature in found.items():
+        _check_signature(name, signature)
+    return ", ".join(sorted(found))
+
+
 def _check_signature(name: str, signature: Any) -> None:
+    if "b64" in signature.inputs:
+        raise TfmmError(
+            "REST takes an input called `b64` for encoded bytes. Received: such an "
+            f"input of signature `{name}`. Call it otherwise."
+        )
     for alias, tensor in [*signature.inputs.items(), *signature.outputs.items()]:
         dtype = tf.as_dtype(tensor.dtype).name
         if dtype not in _DTYPES:
@@ -167,28 +201,33 @@ def _check_signature(name: str, signature: Any) -> None:
             )
 
 
-def _check_stored_once(folder: Path, graph: Any) -> None:
-    prefix = str(folder / "variables" / "variables")
-    reader = tf.train.load_checkpoint(prefix)
-    in_checkpoint = _bytes_of(
-        (reader.get_variable_to_dtype_map()[name], shape)
-        for name, shape in reader.get_variable_to_shape_map().items()
-        if name != "_CHECKPOINTABLE_OBJECT_GRAPH"
-    )
+def _check_stored_once(folder: Path, server: str) -> str:
+    graph = read_graph(folder)
+    files = [path.stat().st_size for path in (folder / "variables").glob("*.data-*")]
+    in_files = sum(files)
     in_graph = _bytes_of(
         (tf.as_dtype(node.attr["dtype"].type), tf.TensorShape(node.attr["shape"].shape))
         for node in graph.graph_def.node
         if node.op == "VarHandleOp"
     )
-    if in_checkpoint > MAX_STORED_RATIO * in_graph:
+    if in_files > MAX_STORED_RATIO * in_graph + BOOKKEEPING_BYTES:
         raise TfmmError(
             "Variables are stored more than once. "
-            f"Expected: {in_graph} bytes. Received: {in_checkpoint} bytes. "
+            f"Expected: {in_graph} bytes. Received: {in_files} bytes. "
             "Save a plain tf.Module that holds each variable once."
         )
+    return f"{in_files:,} bytes in files, {in_graph:,} of variables"
 
 
 def _bytes_of(variables: Iterator[tuple[tf.DType, Any]]) -> int:
     return sum(
         dtype.size * tf.TensorShape(shape).num_elements() for dtype, shape in variables
     )
+
+
+CHECKS: dict[str, Callable[[Path, str], str]] = {
+    "graph size": _check_size,
+    "operations": _check_operations,
+    "signatures": _check_signatures,
+    "stored once": _check_stored_once,
+}

@@ -1,156 +1,182 @@
-"""Replays a SavedModel as TF Serving would and compares it with the model in memory."""
+"""Proves an export from its files alone, as a server would load and run it."""
 
-import base64
-import importlib.util
+import hashlib
 import json
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from tfmm.errors import TfmmError
-from tfmm.export import capi_worker
-from tfmm.export.graph import needs_text_ops, read_graph, signatures
-from tfmm.export.warmup import Call
+from tfmm.export.c_api import run_each
+from tfmm.export.golden import check_equal, read_golden
+from tfmm.export.graph import CHECKS, SERVER
+from tfmm.export.manifest import read_facts
+from tfmm.export.publish import versions
+from tfmm.export.variations import alone, cut_to, padded, reversed_order
+from tfmm.export.warmup import MAX_RECORDS, Answered, Call, read_warmup
 
-TOLERANCE = 1e-5
-TIMEOUT_SECONDS = 300
+Results = Sequence[dict[str, np.ndarray] | str]
 
 
-def run_as_server(
-    folder: str | Path, calls: Sequence[Call]
-) -> list[dict[str, np.ndarray]]:
-    """Loads a SavedModel through TensorFlow's C API in another process and runs calls.
-
-    That process knows neither Keras nor TensorFlow's Python layer, and has XLA
-    switched off, as TF Serving has.
+class Finding(NamedTuple):
+    """What one check saw.
 
     Args:
-        folder: A version's folder.
-        calls: What to run.
+        name: The check.
+        ok: Whether it passed.
+        seen: What was seen, or what is wrong.
+    """
 
-    Returns:
-        The outputs of every call by name; strings as `object` arrays of bytes.
+    name: str
+    ok: bool
+    seen: str
+
+
+def verify(folder: str | Path, server: str = SERVER) -> list[Finding]:
+    """Runs every check on a version; all of them, whatever fails.
+
+    Its files against the manifest's checksums; the graph against what a stock TF
+    Serving has; then, in a process without Keras, through TensorFlow's C API with XLA
+    switched off: the warm-up requests, the golden requests against the model that was
+    trained, and these one by one, in another order and with columns beyond the counts.
+
+    Args:
+        folder: A version's folder, or a model's, of which the newest is meant.
+        server: Version of the server that shall run it.
 
     Raises:
-        TfmmError: If the SavedModel does not load or a call fails.
+        TfmmError: If there is no version.
+    """
+    folder = version_folder(folder)
+    findings = [_tried("files", partial(_check_files, folder))]
+    findings += [
+        _tried(name, partial(check, folder, server)) for name, check in CHECKS.items()
+    ]
+    return findings + list(_replayed(folder))
+
+
+def refuse_failures(folder: Path, findings: Sequence[Finding]) -> None:
+    """Raises what is wrong, all of it.
+
+    Raises:
+        TfmmError: If any check failed.
+    """
+    failed = [f"{found.name}: {found.seen}" for found in findings if not found.ok]
+    if failed:
+        raise TfmmError(
+            f"`{folder}` is not fit to be served; nothing was published. Received: "
+            + "; ".join(failed)
+        )
+
+
+def version_folder(folder: str | Path) -> Path:
+    """The folder itself if it is a version's, else the newest version in it.
+
+    Raises:
+        TfmmError: If it is neither a version nor a model with one.
     """
     folder = Path(folder)
-    graph = read_graph(folder)
-    found = signatures(graph)
-    job = {
-        "libraries": _libraries(),
-        "op_libraries": _text_libraries() if needs_text_ops(graph) else [],
-        "folder": str(folder),
-        "calls": [_encode_call(call, found[call.signature]) for call in calls],
-    }
-    process = subprocess.run(
-        [sys.executable, "-I", capi_worker.__file__],
-        input=json.dumps(job).encode(),
-        capture_output=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
-    answer = _parse_answer(process)
-    if "error" in answer:
+    if (folder / "saved_model.pb").is_file():
+        return folder
+    found = versions(folder)
+    if not found:
         raise TfmmError(
-            f"`{folder}` does not run outside Python. Received: {answer['error']}. "
-            "A server would fail in the same way; nothing was published."
+            f"`{folder}` is no version of a model and has none. Expected: "
+            "saved_models/MODEL/VERSION or saved_models/MODEL. Export first."
         )
-    return [
-        dict(zip(found[call.signature].outputs, map(_decode, result), strict=True))
-        for call, result in zip(calls, answer["results"], strict=True)
-    ]
+    return folder / str(found[-1])
 
 
-def check_equal(
-    got: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], what: str
-) -> None:
-    """Refuses outputs that differ from the model in memory.
-
-    Args:
-        got: Outputs of the SavedModel.
-        expected: What they must be; floats to 1e-5, all else exactly.
-        what: What was run, for the message.
-
-    Raises:
-        TfmmError: If an output is missing, of another shape or of other values.
-    """
-    for name, right in expected.items():
-        left, right = got[name], np.asarray(right)
-        same = left.shape == right.shape
-        if same and right.dtype.kind == "f":
-            same = np.allclose(left, right, rtol=0, atol=TOLERANCE, equal_nan=True)
-        elif same:
-            same = bool(np.array_equal(left, right))
-        if not same:
-            raise TfmmError(
-                f"The exported {what} differs from the model in memory in `{name}`. "
-                f"Expected: {_excerpt(right)}. Received: {_excerpt(left)}. "
-                "Nothing was published; please report it with the model's settings."
-            )
-
-
-def _excerpt(array: np.ndarray) -> str:
-    return f"shape {array.shape}, first values {array.ravel()[:5].tolist()}"
-
-
-def _parse_answer(process: subprocess.CompletedProcess) -> dict[str, Any]:
+def _tried(name: str, check: Callable[[], str]) -> Finding:
     try:
-        return json.loads(process.stdout)
-    except ValueError:
-        log = process.stderr.decode(errors="replace")[-2000:]
-        return {"error": f"the process ended with {process.returncode}: {log}"}
+        return Finding(name, True, check())
+    except TfmmError as error:
+        return Finding(name, False, str(error))
+    except Exception as error:
+        # A damaged file may break any parser; the other checks go on.
+        return Finding(name, False, f"{type(error).__name__}: {error}")
 
 
-def _libraries() -> list[str]:
-    folder = Path(tf.sysconfig.get_lib())
-    return [
-        str(next(folder.glob(f"{name}.so*")))
-        for name in ("libtensorflow_framework", "libtensorflow_cc")
-    ]
-
-
-def _text_libraries() -> list[str]:
-    found = importlib.util.find_spec("tensorflow_text")
-    if found is None or found.origin is None:
+def _check_files(folder: Path) -> str:
+    facts = read_facts(folder)
+    listed: dict[str, Any] = facts.get("files", {})
+    if not listed:
         raise TfmmError(
-            "The graph uses TF Text operations. Received: no tensorflow-text. "
-            "Install it: pip install tensorflow-text."
+            f"The manifest of `{folder}` lists no files. Export again with this tfmm."
         )
-    folder = Path(found.origin).parent / "python" / "ops"
-    return [str(path) for path in sorted(folder.glob("*.so"))]
+    wrong = [name for name, file in listed.items() if _differs(folder / name, file)]
+    if wrong:
+        raise TfmmError(
+            "Files are not as they were exported. "
+            f"Received: {wrong[:5]} of {len(listed)}. Copy the version again."
+        )
+    size = sum(file["bytes"] for file in listed.values())
+    return f"{len(listed)} files, {size:,} bytes, as they were exported"
 
 
-def _encode_call(call: Call, signature: Any) -> dict[str, Any]:
-    return {
-        "inputs": [
-            {"name": tensor.name, **_encode(call.inputs[alias], tensor.dtype)}
-            for alias, tensor in signature.inputs.items()
-        ],
-        "outputs": [{"name": tensor.name} for tensor in signature.outputs.values()],
-    }
+def _differs(path: Path, listed: Any) -> bool:
+    if not path.is_file() or path.stat().st_size != listed["bytes"]:
+        return True
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() != listed["sha256"]
 
 
-def _encode(value: np.ndarray, dtype: int) -> dict[str, Any]:
-    value = np.asarray(value)
-    if dtype == capi_worker.STRING:
-        parts = [v if isinstance(v, bytes) else str(v).encode() for v in value.flat]
-    else:
-        parts = [value.astype(tf.as_dtype(dtype).as_numpy_dtype).tobytes()]
-    data = [base64.b64encode(part).decode() for part in parts]
-    return {"dtype": dtype, "shape": list(value.shape), "data": data}
+class _Replay(NamedTuple):
+    name: str
+    calls: list[Answered]
 
 
-def _decode(tensor: Mapping[str, Any]) -> np.ndarray:
-    parts = [base64.b64decode(part) for part in tensor["data"]]
-    if tensor["dtype"] == capi_worker.STRING:
-        array = np.empty(len(parts), object)
-        array[:] = parts
-        return array.reshape(tensor["shape"])
-    dtype = tf.as_dtype(tensor["dtype"]).as_numpy_dtype
-    return np.frombuffer(parts[0], dtype).reshape(tensor["shape"])
+def _replayed(folder: Path) -> Iterator[Finding]:
+    try:
+        groups = list(_groups(folder))
+        calls = [found.call for group in groups for found in group.calls]
+        results = run_each(folder, calls)
+    except Exception as error:
+        yield Finding("loads", False, str(error))
+        return
+    yield Finding("loads", True, f"by TensorFlow's C API; {len(calls)} calls")
+    start = 0
+    for group in groups:
+        part = results[start : start + len(group.calls)]
+        start += len(group.calls)
+        yield _tried(group.name, partial(_compared, group, part))
+
+
+def _groups(folder: Path) -> Iterator[_Replay]:
+    warmup = list(read_warmup(folder))
+    if len(warmup) > MAX_RECORDS:
+        raise TfmmError(f"More than {MAX_RECORDS} warm-up requests: {len(warmup)}.")
+    golden = list(read_golden(folder))
+    yield _Replay("warm-up", [Answered(call, {}) for call in warmup])
+    yield _Replay("golden requests", golden)
+    yield _Replay("one by one", [one for found in golden for one in alone(found)])
+    yield _Replay("other order", [reversed_order(found) for found in golden])
+    wide = [padded(found) for found in golden]
+    yield _Replay("more columns", [found for found in wide if found is not None])
+
+
+def _compared(group: _Replay, results: Results) -> str:
+    largest = 0.0
+    for found, result in zip(group.calls, results, strict=True):
+        what = f"signature `{found.call.signature}`"
+        if isinstance(result, str):
+            raise TfmmError(f"{what} fails: {result}")
+        expected = found.outputs
+        if group.name in ("one by one", "more columns"):
+            result = cut_to(result, expected)
+            expected = cut_to(expected, result)
+        largest = max(largest, check_equal(result, expected, what))
+    if not any(found.outputs for found in group.calls):
+        return f"{len(results)} answered"
+    return f"{len(results)} calls, largest difference {largest:.1e}"
+
+
+def as_json(findings: Sequence[Finding]) -> str:
+    """The findings as JSON, for scripts."""
+    return json.dumps([found._asdict() for found in findings], indent=1)
+
+
+__all__ = ["Call", "Finding", "as_json", "refuse_failures", "verify", "version_folder"]

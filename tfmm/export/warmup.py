@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -57,11 +58,7 @@ def write_warmup(folder: Path, model: str, calls: Iterable[Call]) -> int:
     records = []
     for call in calls:
         log = prediction_log_pb2.PredictionLog()
-        request = log.predict_log.request
-        request.model_spec.name = model
-        request.model_spec.signature_name = call.signature
-        for name, value in call.inputs.items():
-            request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+        log.predict_log.request.CopyFrom(request_of(model, call))
         records.append(log.SerializeToString(deterministic=True))
     if len(records) > MAX_RECORDS:
         raise TfmmError(
@@ -71,6 +68,18 @@ def write_warmup(folder: Path, model: str, calls: Iterable[Call]) -> int:
     path = folder / FILE
     path.parent.mkdir(exist_ok=True)
     return write_records(path, records)
+
+
+def request_of(model: str, call: Call) -> Any:
+    """A call as a PredictRequest."""
+    from tensorflow_serving.apis import predict_pb2
+
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = model
+    request.model_spec.signature_name = call.signature
+    for name, value in call.inputs.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+    return request
 
 
 def read_warmup(folder: Path) -> Iterator[Call]:

@@ -45,7 +45,7 @@ def ask(
             model takes.
     """
     client = Client(url)
-    features = _features(client.signature(model, "rank"))
+    features = _features(client.signature(model, "rank").inputs)
     given = _read_values(values, features)
     one = {name: text for name, text in given.items() if features[name]}
     ranked = client.rank(
@@ -72,7 +72,6 @@ def ask_example(url: str, model: str, recipe_file: Path) -> Table:
         )
     request = json.loads(path.read_text())["request"]
     answer = Client(url).predict(model, request, "rank")
-    assert isinstance(answer, dict)
     columns: list[Any] = [answer.pop(name)[0] for name in ("item_id", "score", "known")]
     heads = {k: scores[0] for k, scores in answer.items() if k.startswith("score_")}
     columns += heads.values()

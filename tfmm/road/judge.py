@@ -30,6 +30,8 @@ from tfmm.road.road import Road
 from tfmm.road.train import open_catalog, open_vocabularies
 
 TEST_BATCH = 256
+# Test requests that an export keeps, with their answers.
+GOLDEN = 32
 
 
 def evaluate(road: Road) -> None:
@@ -55,7 +57,7 @@ def evaluate(road: Road) -> None:
 def export(road: Road) -> None:
     """Publishes the ranker and the item encoder as SavedModels."""
     vocabularies = open_vocabularies(road)
-    sample = next(iter(requests_of_the_test(road, vocabularies, batch_size=8)))
+    sample = next(iter(requests_of_the_test(road, vocabularies, batch_size=GOLDEN)))
     table = GainTable.open(road.path("evaluation", "gain.json"))
     gain = {row.name: asdict(row.total) for row in table.rows}
     ranker = _ranker(road, road.recipe.ranking.published)
@@ -68,6 +70,7 @@ def export(road: Road) -> None:
         vocabularies,
         {name: np.asarray(value) for name, value in sample.items()},
         metadata={"recipe": road.recipe.name, "gain": gain},
+        signatures=road.recipe.export.signatures,
     )
     published = [path]
     encoder = road.path("encoders", "saved_model")

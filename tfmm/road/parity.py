@@ -47,7 +47,6 @@ def compare(
     models = {MODEL: ModelConfig(MODEL, folder.parent, specific=(version,))}
     with Server(models, rest_api_port=0, grpc_port=0) as server:
         answer = Client(server.url).predict(MODEL, request, "rank", version)
-    assert isinstance(answer, dict)
     logits = by_label(ranker, ranker.predict_on_batch(rows))
     shape = rows["item"].shape
     valid = np.arange(shape[1]) < rows["n_items"][:, None]

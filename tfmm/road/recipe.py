@@ -116,6 +116,22 @@ class Make(Part):
     learning_rate: Rate = 1e-3
 
 
+SIGNATURES = (
+    *("rank_flat", "rank_examples", "rank_rows", "rank_with_vectors"),
+    *("explain", "similar_items"),
+)
+
+
+class Export(Part):
+    """What is exported; see `tfmm.export.export_ranker`.
+
+    Args:
+        signatures: Signatures besides `rank`.
+    """
+
+    signatures: list[Literal[SIGNATURES]] = []  # type: ignore[valid-type]
+
+
 class Recipe(Part):
     """Everything that `tfmm run` needs.
 
@@ -134,6 +150,7 @@ class Recipe(Part):
         audit: Findings of the audit that may pass.
         make: MAKE.
         ranking: The rankers.
+        export: What is exported.
     """
 
     name: str
@@ -148,6 +165,7 @@ class Recipe(Part):
     audit: Audit = Audit()
     make: Make = Make()
     ranking: Ranking = Ranking()
+    export: Export = Export()
 
     _folder: Path = PrivateAttr(default=Path("."))
 

@@ -86,7 +86,7 @@ def _roles(recipe: "Recipe") -> Any:
 
 
 def _export_settings(recipe: "Recipe") -> Any:
-    return [recipe.saved_models, recipe.ranking.published]
+    return [recipe.saved_models, recipe.ranking.published, recipe.export.model_dump()]
 
 
 def _uses_make(recipe: "Recipe") -> bool:

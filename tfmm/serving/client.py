@@ -1,38 +1,29 @@
-"""A client of TF Serving's REST API, for the embedded server and the real one."""
+"""A client of TF Serving, for the embedded server and the real one."""
 
-import http.client
-import json
-from collections.abc import Mapping, Sequence
-from contextlib import closing
-from types import MappingProxyType
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType, TracebackType
 from typing import Any, NamedTuple
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import numpy as np
 
 from tfmm.errors import TfmmError
-from tfmm.serving.client_values import (
-    check_one_each,
-    complete,
-    from_json,
-    to_json,
+from tfmm.serving.client_calls import Answer, SignatureInfo, Target, Transport
+from tfmm.serving.client_errors import (
+    MAY_REPEAT,
+    ServerError,
+    server_error,
 )
+from tfmm.serving.client_rest import RestTransport
+from tfmm.serving.client_values import check_one_each, complete
 
 TIMEOUT_SECONDS = 30.0
-_PORTS = {"http": http.client.HTTP_PORT, "https": http.client.HTTPS_PORT}
-
-
-class ServerError(TfmmError):
-    """The server's answer to a request it could not serve.
-
-    Args:
-        code: HTTP status code; 0 when no server answered.
-        message: The server's message.
-    """
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+RETRIES = 2
+DEFAULT_SIGNATURE = "serving_default"
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+_PORTS = {"http": 80, "https": 443, "grpc": 8500}
 
 
 class Ranked(NamedTuple):
@@ -51,33 +42,68 @@ class Ranked(NamedTuple):
     others: Mapping[str, float] = MappingProxyType({})
 
 
-class Client:
-    """Calls one model server.
+class Ranking(list[Ranked]):
+    """Candidates, best first.
 
-    Args:
-        url: E.g. `http://127.0.0.1:8501`.
-        timeout: Seconds to wait for an answer.
-
-    Raises:
-        TfmmError: If the url is no http(s) address.
-
-    Example:
-        >>> Client("http://127.0.0.1:1").status("ranker")  # doctest: +ELLIPSIS
-        Traceback (most recent call last):
-        ...
-        tfmm.serving.client.ServerError: No server answers at http://127.0.0.1:1 ...
+    Attributes:
+        history_known: Share of the history's events whose item has a vector.
+        version: The version that ranked; None over REST, which does not say.
     """
 
-    def __init__(self, url: str, timeout: float = TIMEOUT_SECONDS) -> None:
-        parts, port = _address(url)
-        self._url = f"{parts.scheme}://{parts.netloc}"
-        self._host, self._port = parts.hostname or "", port
-        self._path = parts.path.rstrip("/")
-        secure = parts.scheme == "https"
-        self._kind = (
-            http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        )
-        self._timeout = timeout
+    def __init__(
+        self,
+        ranked: Iterable[Ranked],
+        history_known: float = 0.0,
+        version: int | None = None,
+    ) -> None:
+        super().__init__(ranked)
+        self.history_known = history_known
+        self.version = version
+
+
+class Client:
+    """Calls one model server; safe to share between threads.
+
+    Calls are repeated, with growing pauses, where no server answered or it was too
+    busy: predictions change nothing, so a second one does no harm.
+
+    Args:
+        url: `http://127.0.0.1:8501`, `https://...`, or `grpc://127.0.0.1:8500`.
+        timeout: Seconds that a call may take, all repetitions included.
+        retries: How often a call is repeated at most.
+
+    Raises:
+        TfmmError: If the url is no such address.
+
+    Example:
+        >>> Client("http://127.0.0.1:1", retries=0).status("ranker")
+        ... # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        tfmm.serving.client_errors.Unavailable: No server answers at http://127.0.0.1:1...
+    """
+
+    def __init__(
+        self, url: str, timeout: float = TIMEOUT_SECONDS, retries: int = RETRIES
+    ) -> None:
+        self._transport = _transport(url)
+        self._timeout, self._retries = timeout, retries
+        self._signatures: dict[Target, dict[str, SignatureInfo]] = {}
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections; the client may be used again."""
+        self._transport.close()
 
     def predict(
         self,
@@ -85,29 +111,29 @@ class Client:
         inputs: Mapping[str, Any],
         signature_name: str | None = None,
         version: int | None = None,
-    ) -> dict[str, np.ndarray] | np.ndarray:
+        label: str | None = None,
+        output_filter: Sequence[str] = (),
+    ) -> dict[str, np.ndarray]:
         """Calls a signature in the columnar format.
 
         Args:
             model: The model's name.
-            inputs: Input name -> array, list or scalar; bytes travel as base64.
+            inputs: Input name -> array, list or scalar; bytes travel as they are.
             signature_name: `serving_default` when absent.
             version: The highest available when absent.
+            label: A label in place of a version.
+            output_filter: Outputs wanted; all when empty.
 
         Returns:
-            Output name -> array; the array itself if there is a single output.
+            Output name -> array; texts as `str`.
 
         Raises:
-            ServerError: If the server refuses or does not answer.
+            ServerError: If the server refuses or does not answer; its subclasses say
+                which: `InvalidArgument`, `NotFound`, `Unavailable`, ...
         """
-        body: dict[str, Any] = {"inputs": {k: to_json(v) for k, v in inputs.items()}}
-        if signature_name is not None:
-            body["signature_name"] = signature_name
-        answer = self._call("POST", _path(model, version) + ":predict", body)
-        outputs = answer["outputs"]
-        if isinstance(outputs, dict):
-            return {name: from_json(value) for name, value in outputs.items()}
-        return from_json(outputs)
+        target = Target(model, version, label)
+        name = signature_name or DEFAULT_SIGNATURE
+        return self._ask(target, name, lambda _: inputs, output_filter).outputs
 
     def rank(
         self,
@@ -119,7 +145,8 @@ class Client:
         candidates: Mapping[str, Sequence[Any]] | None = None,
         model: str = "ranker",
         version: int | None = None,
-    ) -> list[Ranked]:
+        label: str | None = None,
+    ) -> Ranking:
         """Ranks candidates for one user, best first.
 
         What the model takes but is not given counts as missing: `""` for text, 0 for
@@ -135,90 +162,139 @@ class Client:
                 starts from it, by tensor name, one per item.
             model: The model's name.
             version: The highest available when absent.
+            label: A label in place of a version.
 
         Raises:
             ServerError: If the server refuses or does not answer.
             TfmmError: If a value names no input of the model, is not one per item
                 or event, or is a text where the model takes a number.
         """
-        wanted = self.signature(model, "rank", version)
-        if history_type is None and "history_type" in wanted:
-            history_type = [""] * len(history)
-        types = {} if history_type is None else {"history_type": history_type}
-        check_one_each(types, len(history), "event of the history")
-        check_one_each(candidates or {}, len(items), "candidate")
-        given: dict[str, Any] = {
-            "user_key": [user_key],
-            "history_item_id": [list(history)],
-            **{name: [list(value)] for name, value in types.items()},
-            "n_history": [len(history)],
-            "item_id": [list(items)],
-            "n_items": [len(items)],
-            **{name: [value] for name, value in (context or {}).items()},
-            **{name: [list(value)] for name, value in (candidates or {}).items()},
-        }
-        inputs = complete(model, wanted, given, len(items))
-        answer = self.predict(model, inputs, "rank", version)
-        assert isinstance(answer, dict)
-        found = {name: values[0].tolist() for name, values in answer.items()}
-        columns = [found.pop(name) for name in Ranked._fields[:3]]
-        heads = {
-            name.removeprefix("score_"): scores
-            for name, scores in found.items()
-            if name.startswith("score_")
-        }
-        ranked = [
-            Ranked(item, score, known, {head: x[place] for head, x in heads.items()})
-            for place, (item, score, known) in enumerate(zip(*columns, strict=True))
-        ]
-        return sorted(ranked, key=lambda r: -r.score)
 
-    def status(self, model: str) -> list[dict[str, Any]]:
+        def inputs(info: SignatureInfo) -> Mapping[str, Any]:
+            types = {} if history_type is None else {"history_type": history_type}
+            if history_type is None and "history_type" in info.inputs:
+                types = {"history_type": [""] * len(history)}
+            check_one_each(types, len(history), "event of the history")
+            check_one_each(candidates or {}, len(items), "candidate")
+            given: dict[str, Any] = {
+                "user_key": [user_key],
+                "history_item_id": [list(history)],
+                **{name: [list(value)] for name, value in types.items()},
+                "n_history": [len(history)],
+                "item_id": [list(items)],
+                "n_items": [len(items)],
+                **{name: [value] for name, value in (context or {}).items()},
+                **{n: [list(value)] for n, value in (candidates or {}).items()},
+            }
+            return complete(model, info.inputs, given, len(items))
+
+        return _ranking(self._ask(Target(model, version, label), "rank", inputs))
+
+    def status(
+        self, model: str, version: int | None = None, label: str | None = None
+    ) -> list[dict[str, Any]]:
         """States of the model's versions, as the server reports them."""
-        return self._call("GET", _path(model, None))["model_version_status"]
+        target = Target(model, version, label)
+        return self._repeated(lambda left: self._transport.status(target, left))
 
     def signature(
-        self, model: str, name: str, version: int | None = None
-    ) -> dict[str, tuple[str, int]]:
-        """Input name -> (dtype, rank) of a signature, e.g. `("DT_INT64", 2)`."""
-        answer = self._call("GET", _path(model, version) + "/metadata")
-        found = answer["metadata"]["signature_def"]["signature_def"]
+        self,
+        model: str,
+        name: str,
+        version: int | None = None,
+        label: str | None = None,
+    ) -> SignatureInfo:
+        """Inputs and outputs of a signature, by name: dtype and rank of each.
+
+        Raises:
+            ServerError: If there is no such model or signature.
+        """
+        found = self._info(Target(model, version, label))
         if name not in found:
-            names = sorted(n for n in found if not n.startswith("__"))
-            raise ServerError(
+            raise server_error(
                 400,
-                f"`{model}` has no signature `{name}`. Expected one of: {names}. "
-                "Name another model.",
+                f"`{model}` has no signature `{name}`. Expected one of: "
+                f"{sorted(found)}. Name another model.",
             )
-        return {
-            key: (info["dtype"], len(info["tensor_shape"]["dim"]))
-            for key, info in found[name]["inputs"].items()
-        }
+        return found[name]
 
-    def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        data = None if body is None else json.dumps(body).encode()
-        kind, timeout = self._kind, self._timeout
+    def _ask(
+        self,
+        target: Target,
+        signature: str,
+        inputs: Callable[[SignatureInfo], Mapping[str, Any]],
+        only: Sequence[str] = (),
+    ) -> Answer:
+        def ask() -> Answer:
+            names = target.model, signature, target.version, target.label
+            info = self.signature(*names)
+            given = inputs(info)
+            return self._repeated(
+                lambda left: self._transport.predict(
+                    target, signature, info, given, only, left
+                )
+            )
+
+        remembered = self._signatures.get(target)
         try:
-            with closing(kind(self._host, self._port, timeout=timeout)) as connection:
-                connection.request(method, self._path + path, data)
-                response = connection.getresponse()
-                text, code = response.read(), response.status
-        except (OSError, UnicodeError, http.client.HTTPException) as error:
-            raise ServerError(
-                0, f"No server answers at {self._url} ({error}). Start `tfmm serve`."
-            ) from error
-        try:
-            answer = json.loads(text)
-        except ValueError as error:
-            raise ServerError(code, f"{self._url} is no model server.") from error
-        if code != 200:
-            raise ServerError(code, str(answer.get("error", answer)))
-        return answer
+            return ask()
+        except (TfmmError, KeyError):
+            # A newer version may take other inputs than those remembered.
+            if remembered is None:
+                raise
+            self._signatures.pop(target, None)
+            if self._info(target) == remembered:
+                raise
+        return ask()
+
+    def _info(self, target: Target) -> dict[str, SignatureInfo]:
+        found = self._signatures.get(target)
+        if found is None:
+            found = self._repeated(
+                lambda left: self._transport.signatures(target, left)
+            )
+            self._signatures[target] = found
+        return found
+
+    def _repeated(self, call: Callable[[float], Any]) -> Any:
+        deadline, pause = time.monotonic() + self._timeout, _FIRST_PAUSE
+        for left in range(self._retries, -1, -1):
+            try:
+                return call(max(deadline - time.monotonic(), 0.001))
+            except MAY_REPEAT:
+                wait = pause * random.uniform(0.5, 1.5)
+                if not left or time.monotonic() + wait >= deadline:
+                    raise
+                time.sleep(wait)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+        raise AssertionError("unreachable")
 
 
-def _path(model: str, version: int | None) -> str:
-    path = f"/v1/models/{quote(model, safe='')}"
-    return path if version is None else f"{path}/versions/{version}"
+def _ranking(answer: Answer) -> Ranking:
+    found = {name: values[0].tolist() for name, values in answer.outputs.items()}
+    columns = [found.pop(name) for name in Ranked._fields[:3]]
+    heads = {
+        name.removeprefix("score_"): scores
+        for name, scores in found.items()
+        if name.startswith("score_")
+    }
+    ranked = [
+        Ranked(item, score, known, {head: x[place] for head, x in heads.items()})
+        for place, (item, score, known) in enumerate(zip(*columns, strict=True))
+    ]
+    ranked.sort(key=lambda r: -r.score)
+    return Ranking(ranked, found.get("history_known", 0.0), answer.version)
+
+
+def _transport(url: str) -> Transport:
+    parts, port = _address(url)
+    host = parts.hostname or ""
+    if parts.scheme != "grpc":
+        secure = parts.scheme == "https"
+        return RestTransport(host, port, secure, parts.path.rstrip("/"))
+    from tfmm.serving.client_grpc import GrpcTransport
+
+    return GrpcTransport(f"{host}:{port}")
 
 
 def _address(url: str) -> tuple[SplitResult, int]:
@@ -234,6 +310,9 @@ def _address(url: str) -> tuple[SplitResult, int]:
 
 def _no_address(url: str) -> TfmmError:
     return TfmmError(
-        f"`url` must be an http(s) address. Received: {url!r}. "
+        f"`url` must be an http(s) or grpc address. Received: {url!r}. "
         "Example: http://127.0.0.1:8501."
     )
+
+
+__all__ = ["Client", "Ranked", "Ranking", "ServerError"]

@@ -9,6 +9,12 @@ import numpy as np
 from tfmm.errors import TfmmError
 
 _INTEGERS = {"DT_INT32", "DT_INT64"}
+_DTYPES = {
+    "DT_FLOAT": np.float32,
+    "DT_INT32": np.int32,
+    "DT_INT64": np.int64,
+    "DT_BOOL": np.bool_,
+}
 
 
 def to_json(value: Any) -> Any:
@@ -27,10 +33,33 @@ def to_json(value: Any) -> Any:
     return value
 
 
-def from_json(value: Any) -> np.ndarray:
-    """An output as an array; servers send float32."""
-    array = np.asarray(value)
+def from_json(value: Any, dtype: str | None = None) -> np.ndarray:
+    """An output as an array.
+
+    Args:
+        value: What the server sent.
+        dtype: What the output is, e.g. `"DT_FLOAT"`; by the look of it when absent.
+
+    Example:
+        >>> from_json([1, 2], "DT_FLOAT").dtype, from_json([{"b64": "eQ=="}])
+        (dtype('float32'), array([b'y'], dtype=object))
+    """
+    if dtype == "DT_STRING" or (dtype is None and _is_text(value)):
+        return np.array(_texts(value), object)
+    array = np.asarray(value, _DTYPES.get(dtype or ""))
     return array.astype(np.float32) if array.dtype == np.float64 else array
+
+
+def _is_text(value: Any) -> bool:
+    while isinstance(value, list) and value:
+        value = value[0]
+    return isinstance(value, str | dict)
+
+
+def _texts(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_texts(part) for part in value]
+    return base64.b64decode(value["b64"]) if isinstance(value, dict) else value
 
 
 def typed(value: Any, dtype: str, name: str) -> Any:

@@ -9,6 +9,9 @@ from tfmm.export.inputs import Input
 from tfmm.export.signatures.base import Example, Signature
 from tfmm.export.signatures.rank import Rank
 
+# Each pair of an example carries a whole history.
+_SHOWN = 64
+
 
 class RankFlat(Signature):
     """For callers who score pairs; the user's side is sent and computed for each."""
@@ -49,8 +52,8 @@ class RankFlat(Signature):
 
 
 def _pairs(example: Example) -> tuple[np.ndarray, np.ndarray]:
-    """The valid candidates: their requests and their places."""
+    """The first valid candidates: their requests and their places."""
     width = np.shape(example.request["item_id"])[1]
     count = np.asarray(example.request["n_items"])
     place, candidate = np.nonzero(np.arange(width) < count[:, None])
-    return place, candidate
+    return place[:_SHOWN], candidate[:_SHOWN]

@@ -1,0 +1,173 @@
+"""The client's calls over gRPC, with the messages of tensorflow-serving-api."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from google.protobuf import json_format
+from tensorflow.core.framework import tensor_pb2
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from tfmm.serving.client_calls import Answer, SignatureInfo, Target, TensorInfo
+from tfmm.serving.client_errors import ServerError, server_error
+from tfmm.serving.status import HTTP_CODES
+
+_FIELD = "signature_def"
+
+
+class GrpcTransport:
+    """TF Serving's PredictionService and ModelService, without encryption.
+
+    Args:
+        address: `host:port`.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        unlimited = [
+            ("grpc.max_receive_message_length", -1),
+            ("grpc.max_send_message_length", -1),
+        ]
+        self._channel = grpc.insecure_channel(address, unlimited)
+        self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(
+            self._channel
+        )
+        self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
+
+    def predict(
+        self,
+        target: Target,
+        signature: str,
+        info: SignatureInfo,
+        inputs: Mapping[str, Any],
+        only: Sequence[str],
+        timeout: float,
+    ) -> Answer:
+        """Runs a signature; only the outputs wanted travel."""
+        request = predict_pb2.PredictRequest(output_filter=only)
+        _fill(request.model_spec, target)
+        request.model_spec.signature_name = signature
+        for name, value in inputs.items():
+            dtype = info.inputs[name].dtype if name in info.inputs else None
+            request.inputs[name].CopyFrom(_tensor(value, dtype))
+        answer = self._call(self._prediction.Predict, request, timeout)
+        outputs = {name: _array(proto) for name, proto in answer.outputs.items()}
+        return Answer(outputs, answer.model_spec.version.value)
+
+    def signatures(self, target: Target, timeout: float) -> dict[str, SignatureInfo]:
+        """The model's signatures."""
+        request = get_model_metadata_pb2.GetModelMetadataRequest(
+            metadata_field=[_FIELD]
+        )
+        _fill(request.model_spec, target)
+        answer = self._call(self._prediction.GetModelMetadata, request, timeout)
+        found = get_model_metadata_pb2.SignatureDefMap()
+        answer.metadata[_FIELD].Unpack(found)
+        return {
+            name: SignatureInfo(_infos(s.inputs), _infos(s.outputs))
+            for name, s in found.signature_def.items()
+            if not name.startswith("__")
+        }
+
+    def status(self, target: Target, timeout: float) -> list[dict[str, Any]]:
+        """States of versions, as REST gives them."""
+        request = get_model_status_pb2.GetModelStatusRequest()
+        _fill(request.model_spec, target)
+        answer = self._call(self._models.GetModelStatus, request, timeout)
+        return json_format.MessageToDict(
+            answer,
+            preserving_proto_field_name=True,
+            always_print_fields_with_no_presence=True,
+        )["model_version_status"]
+
+    def close(self) -> None:
+        """Closes the channel."""
+        self._channel.close()
+
+    def _call(self, method: Any, request: Any, timeout: float) -> Any:
+        try:
+            return method(request, timeout=timeout)
+        except grpc.RpcError as error:
+            raise self._error(error) from error
+
+    def _error(self, error: Any) -> ServerError:
+        name, message = error.code().name, error.details() or error.code().name
+        if name == "UNAVAILABLE" and "Servable" not in message:
+            message = f"No server answers at grpc://{self._address} ({message})."
+            return server_error(0, f"{message} Start `tfmm serve`.")
+        return server_error(HTTP_CODES.get(name, 500), message)
+
+
+def _fill(spec: Any, target: Target) -> None:
+    spec.name = target.model
+    if target.label is not None:
+        spec.version_label = target.label
+    elif target.version is not None:
+        spec.version.value = target.version
+
+
+def _infos(found: Mapping[str, Any]) -> dict[str, TensorInfo]:
+    names = tf.as_dtype
+    return {
+        name: TensorInfo(
+            f"DT_{_NAMES.get(names(i.dtype).name, names(i.dtype).name.upper())}",
+            len(i.tensor_shape.dim),
+        )
+        for name, i in found.items()
+    }
+
+
+_NAMES = {"float32": "FLOAT", "float64": "DOUBLE"}
+
+
+def _tensor(value: Any, dtype: str | None) -> Any:
+    """A TensorProto whose numbers are one block of bytes."""
+    kind = None if dtype is None else tf.as_dtype(_enum(dtype))
+    if kind == tf.string or (kind is None and _holds_text(value)):
+        array = np.asarray(value, object)
+        proto = tensor_pb2.TensorProto(dtype=tf.string.as_datatype_enum)
+        proto.string_val.extend(
+            v if isinstance(v, bytes) else str(v).encode() for v in array.ravel()
+        )
+    else:
+        array = np.asarray(value, None if kind is None else kind.as_numpy_dtype)
+        enum = tf.as_dtype(array.dtype).as_datatype_enum
+        content = np.ascontiguousarray(array).tobytes()
+        proto = tensor_pb2.TensorProto(dtype=enum, tensor_content=content)
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
+    return proto
+
+
+def _enum(name: str) -> int:
+    from tensorflow.core.framework import types_pb2
+
+    return types_pb2.DataType.Value(name)
+
+
+def _holds_text(value: Any) -> bool:
+    return np.asarray(value).dtype.kind in "OSU"
+
+
+def _array(proto: Any) -> np.ndarray:
+    array = tf.make_ndarray(proto)
+    if array.dtype != object:
+        return array
+    texts = np.empty(array.size, object)
+    texts[:] = [_text(value) for value in array.flat]
+    return texts.reshape(array.shape)
+
+
+def _text(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
