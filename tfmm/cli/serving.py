@@ -20,6 +20,13 @@ def serve(
     model_config_file: Annotated[
         Path | None, typer.Option("--model_config_file")
     ] = None,
+    model_config_file_poll_wait_seconds: Annotated[
+        float,
+        typer.Option(
+            "--model_config_file_poll_wait_seconds",
+            help="Time between two looks at the file; 0 for one.",
+        ),
+    ] = 0,
     model_name: Annotated[str, typer.Option("--model_name")] = "default",
     model_base_path: Annotated[Path | None, typer.Option("--model_base_path")] = None,
 ) -> None:
@@ -30,7 +37,8 @@ def serve(
     """
     from tfmm.serving.terminal import models_of, serve_and_tell
 
-    models = models_of(folder, model_config_file, model_name, model_base_path)
+    poll = model_config_file_poll_wait_seconds
+    models = models_of(folder, model_config_file, model_name, model_base_path, poll)
     serve_and_tell(models, host, rest_api_port, port, console)
 
 

@@ -88,13 +88,16 @@ def parity(road: Road) -> None:
     vocabularies = open_vocabularies(road)
     index = ItemIndex.open(road.path("index"))
     ranker = _ranker(road, road.recipe.ranking.published)
-    batch = next(iter(requests_of_the_test(road, vocabularies)))
-    served = compare(road.published()[MODEL], ranker, index, vocabularies, batch)
+    requests = requests_of_the_test(road, vocabularies)
+    served = compare(road.published()[MODEL], ranker, index, vocabularies, requests)
     _note(road, "served.json", served)
     road.console.print_json(json.dumps(served["answer"]))
     road.console.print(
-        f"      {served['requests']} requests over REST: largest difference to the "
-        f"model {served['largest_difference']:.1e}"
+        f"      {served['requests']} requests, largest difference to the model: "
+        + ", ".join(
+            f"{value:.1e} by {name}"
+            for name, value in served["largest_differences"].items()
+        )
     )
 
 

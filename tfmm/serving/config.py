@@ -1,10 +1,14 @@
 """Which models a server serves, and which of their versions."""
 
+import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfmm.errors import TfmmError
+
+_LOG = logging.getLogger("tfmm.serving")
 
 
 @dataclass(frozen=True)
@@ -129,3 +133,43 @@ def parse_model_config(path: str | Path) -> dict[str, ModelConfig]:
             dict(config.version_labels),
         )
     return found
+
+
+class ModelConfigFile:
+    """The models of a `models.config` that may change while they are served.
+
+    A file that cannot be read any more leaves the models as they were, and is told
+    once.
+
+    Args:
+        path: The file.
+        poll_seconds: Time between two looks at it; 0 for a single one, as in TF
+            Serving.
+
+    Raises:
+        TfmmError: As of `parse_model_config`.
+    """
+
+    def __init__(self, path: str | Path, poll_seconds: float = 0) -> None:
+        self._path, self._poll_seconds = Path(path), poll_seconds
+        self._found = parse_model_config(path)
+        self._failing = ""
+        self._looked = time.monotonic()
+
+    def __call__(self) -> dict[str, ModelConfig]:
+        """The models as the file has them now."""
+        if self._poll_seconds and self._is_time():
+            try:
+                self._found, self._failing = parse_model_config(self._path), ""
+            except TfmmError as error:
+                if str(error) != self._failing:
+                    _LOG.warning("The models stay as they are. %s", error)
+                self._failing = str(error)
+        return self._found
+
+    def _is_time(self) -> bool:
+        now = time.monotonic()
+        if now - self._looked < self._poll_seconds:
+            return False
+        self._looked = now
+        return True

@@ -64,10 +64,21 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         self._manager = manager
 
     def Predict(self, request: Any, context: Any) -> Any:
+        name = self._manager.served(request.model_spec.name)
         try:
-            return self._predict(request)
+            with self._manager.metrics.request(name, "GRPC"):
+                return self._predict(request)
         except StatusError as error:
             _abort(context, error)
+
+    def Classify(self, request: Any, context: Any) -> Any:
+        _left_out(context, "Classify")
+
+    def Regress(self, request: Any, context: Any) -> Any:
+        _left_out(context, "Regress")
+
+    def MultiInference(self, request: Any, context: Any) -> Any:
+        _left_out(context, "MultiInference")
 
     def GetModelMetadata(self, request: Any, context: Any) -> Any:
         try:
@@ -87,7 +98,8 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         inputs = {
             name: _array(p, dtypes.get(name)) for name, p in request.inputs.items()
         }
-        outputs = model.run(signature, inputs)
+        name = request.model_spec.name
+        outputs = self._manager.run(name, model, signature, inputs)
         response = predict_pb2.PredictResponse()
         _fill_spec(response, request, number)
         response.model_spec.signature_name = signature
@@ -133,6 +145,14 @@ class _ModelService(model_service_pb2_grpc.ModelServiceServicer):
                 status.status.error_code = code
                 status.status.error_message = state.error.message
         return response
+
+    def HandleReloadConfigRequest(self, request: Any, context: Any) -> Any:
+        _left_out(context, "HandleReloadConfigRequest")
+
+
+def _left_out(context: Any, method: str) -> None:
+    message = f"The embedded server has no {method}; TensorFlow Serving has."
+    _abort(context, StatusError("UNIMPLEMENTED", message))
 
 
 def _find(manager: ModelManager, request: Any) -> tuple[int, LoadedModel]:

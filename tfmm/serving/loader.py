@@ -71,7 +71,7 @@ class LoadedModel:
                 for name, tensor in info.inputs.items()
             }
             outputs = self._model.signatures[signature](**tensors)
-            return {name: value.numpy() for name, value in outputs.items()}
+            return {name: _array(value) for name, value in outputs.items()}
         except tf.errors.OpError as error:
             raise StatusError(_code(error), error.message) from error
         except (TypeError, ValueError) as error:
@@ -94,6 +94,11 @@ class LoadedModel:
                 f"Serving signature name: {name!r} not found in signature def"
             )
         return self._signatures[name]
+
+
+def _array(value: tf.Tensor) -> np.ndarray:
+    """The tensor's array; of texts one of objects, without any axis too."""
+    return np.asarray(value.numpy(), object if value.dtype == tf.string else None)
 
 
 def _check_names(sent: set[str], required: set[str]) -> None:

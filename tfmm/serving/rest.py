@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from tfmm.serving.json_tensor import read_request, write_response
+from tfmm.serving.metrics import CONTENT_TYPE, PATH
 from tfmm.serving.status import StatusError, invalid
 from tfmm.serving.versions import ModelManager, Version
 
@@ -46,6 +47,8 @@ def respond(manager: ModelManager, method: str, target: str, body: bytes) -> Ans
         target: Path and query as they stand in the request line.
         body: The request's body.
     """
+    if target == PATH and method == "GET":
+        return Answer(200, manager.metrics.text().encode(), CONTENT_TYPE)
     if not _API.fullmatch(target):
         text = f"<h1>Not Found</h1><p>{html.escape(target)}</p>"
         return Answer(404, text.encode("utf-8", "replace"), "text/html")
@@ -65,7 +68,9 @@ def _call(manager: ModelManager, method: str, target: str, body: bytes) -> bytes
     if method == "POST" and (match := _PREDICTION.fullmatch(target)):
         verb = match["method"]
         if verb == "predict":
-            return _predict(manager, match, body)
+            name = manager.served(unquote(match["name"]))
+            with manager.metrics.request(name, "REST"):
+                return _predict(manager, match, body)
         if verb in ("classify", "regress"):
             raise StatusError(
                 "UNIMPLEMENTED",
@@ -89,7 +94,8 @@ def _predict(manager: ModelManager, match: re.Match, body: bytes) -> bytes:
         return found[0].dtypes(signature)
 
     request = read_request(body, dtypes_of)
-    outputs = found[0].run(request.signature, request.inputs)
+    name = unquote(match["name"])
+    outputs = manager.run(name, found[0], request.signature, request.inputs)
     return write_response(outputs, request.row_format)
 
 

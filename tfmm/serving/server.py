@@ -1,6 +1,8 @@
 """The embedded model server: TF Serving's REST and gRPC for development."""
 
 import logging
+import signal
+import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -8,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from tfmm.errors import TfmmError
-from tfmm.serving.config import ModelConfig, find_models, has_version
+from tfmm.serving.config import ModelConfig, ModelConfigFile, find_models, has_version
 from tfmm.serving.http import MAX_BODY_BYTES, RestServer
 from tfmm.serving.versions import ModelManager
 
@@ -16,8 +18,9 @@ HOST = "127.0.0.1"
 REST_API_PORT = 8501
 GRPC_PORT = 8500
 POLL_SECONDS = 1.0
+GRACE_SECONDS = 10.0
 _LOG = logging.getLogger("tfmm.serving")
-Models = str | Path | Mapping[str, str | Path | ModelConfig]
+Models = str | Path | ModelConfigFile | Mapping[str, str | Path | ModelConfig]
 
 
 class Server:
@@ -28,7 +31,7 @@ class Server:
 
     Args:
         models: A folder of models (`MODEL/VERSION/`), or model name -> folder of its
-            versions, or what `parse_model_config` returns.
+            versions, or what `parse_model_config` returns, or a `ModelConfigFile`.
         host: Address to listen on; loopback unless told otherwise, for there is no
             authentication.
         rest_api_port: REST port; 0 takes a free one.
@@ -102,13 +105,14 @@ class Server:
         return self
 
     def stop(self) -> None:
-        """Closes the ports and waits for the server's own threads."""
+        """Takes no further requests, answers those it has, and closes the ports."""
         self._stopping.set()
         if self._grpc is not None:
-            self._grpc.stop(grace=1).wait()
+            self._grpc.stop(GRACE_SECONDS).wait()
         if self._rest is not None:
             if self._threads:
                 self._rest.shutdown()
+            self._rest.drain(GRACE_SECONDS)
             self._rest.server_close()
         for thread in self._threads:
             thread.join()
@@ -177,6 +181,18 @@ class Server:
         self._threads.append(thread)
 
 
+def free_port(host: str = HOST) -> int:
+    """A port that nothing listens on now, e.g. for gRPC, where 0 means none.
+
+    Example:
+        >>> 0 < free_port() < 65536
+        True
+    """
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return probe.getsockname()[1]
+
+
 def serve(
     models: Models,
     host: str = HOST,
@@ -185,7 +201,7 @@ def serve(
     poll_seconds: float = POLL_SECONDS,
     ready: Callable[[Server], None] | None = None,
 ) -> None:
-    """Serves models until Ctrl-C.
+    """Serves models until Ctrl-C or SIGTERM; what it was answering is answered.
 
     Args:
         models: As for `Server`.
@@ -198,6 +214,14 @@ def serve(
     Raises:
         TfmmError: If there is no model, or a port is taken.
     """
+
+    def end(*_: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    # A second signal ends it at once. Only the main thread may listen to signals.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end)
     with Server(models, host, rest_api_port, grpc_port, poll_seconds) as server:
         try:
             if ready is not None:
@@ -210,7 +234,7 @@ def serve(
 def _check_present(found: Mapping[str, ModelConfig], given: Models) -> None:
     if any(has_version(config.base_path) for config in found.values()):
         return
-    folders = [str(config.base_path) for config in found.values()] or given
+    folders = [str(config.base_path) for config in found.values()] or [str(given)]
     raise TfmmError(
         f"There is no model to serve. Received: {folders}. "
         "Expected: folders MODEL/VERSION/ with a saved_model.pb. Export a model first."
@@ -234,6 +258,8 @@ def _check_loaded(manager: ModelManager, names: Iterable[str]) -> None:
 
 
 def _finder(models: Models) -> Callable[[], Mapping[str, ModelConfig]]:
+    if isinstance(models, ModelConfigFile):
+        return models
     if not isinstance(models, Mapping):
         folder = Path(models)
         return lambda: find_models(folder)

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from tfmm.errors import TfmmError
-from tfmm.serving.config import parse_model_config
+from tfmm.serving.config import ModelConfigFile
 from tfmm.serving.server import Models, Server, serve
 
 
@@ -16,6 +16,7 @@ def models_of(
     model_config_file: Path | None,
     model_name: str,
     model_base_path: Path | None,
+    poll_seconds: float = 0,
 ) -> Models:
     """What to serve, of the three ways to name it.
 
@@ -32,7 +33,7 @@ def models_of(
     if folder is not None:
         return folder
     if model_config_file is not None:
-        return parse_model_config(model_config_file)
+        return ModelConfigFile(model_config_file, poll_seconds)
     assert model_base_path is not None
     return {model_name: model_base_path}
 

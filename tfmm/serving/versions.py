@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from tfmm.serving.config import ModelConfig, version_folders
+from tfmm.serving.metrics import Metrics
 from tfmm.serving.status import StatusError
 
 LOADING, AVAILABLE, END = "LOADING", "AVAILABLE", "END"
@@ -68,6 +70,26 @@ class ModelManager:
         self._configs: Mapping[str, ModelConfig] = {}
         self._versions: dict[str, dict[int, Version]] = {}
         self._polling = threading.Lock()
+        self.metrics = Metrics()
+
+    def run(
+        self,
+        name: str,
+        model: Runnable,
+        signature: str,
+        inputs: Mapping[str, np.ndarray],
+    ) -> dict[str, np.ndarray]:
+        """Runs a signature of a model that `get` gave, and notes how long it took."""
+        began = time.perf_counter()
+        outputs = model.run(signature, inputs)
+        taken = time.perf_counter() - began
+        labels = {"API": "Predict", "runtime": "TF2"}
+        self.metrics.observe("runtime_latency", taken, model_name=name, **labels)
+        return outputs
+
+    def served(self, name: str) -> str:
+        """The name, if such a model is configured; `""` otherwise."""
+        return name if name in self._configs else ""
 
     def poll(self) -> None:
         """Brings what is loaded in line with what lies in the folders."""
@@ -148,12 +170,17 @@ class ModelManager:
         if old is not None and (old.model is not None or old.stamp == stamp):
             return
         self._set(name, Version(number, stamp, LOADING))
+        began = time.perf_counter()
         try:
             model = self._load(folder)
         except StatusError as error:
+            self.metrics.count("load_count", model_name=name, status=error.code)
             _LOG.error("%s version %d failed: %s", name, number, error.message)
             self._set(name, Version(number, stamp, END, error=error))
         else:
+            taken = time.perf_counter() - began
+            self.metrics.observe("load_latency", taken, model_name=name)
+            self.metrics.count("load_count", model_name=name, status="OK")
             _LOG.info("%s version %d is available", name, number)
             self._set(name, Version(number, stamp, AVAILABLE, model))
 
