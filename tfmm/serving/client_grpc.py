@@ -7,7 +7,7 @@ import grpc
 import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format
-from tensorflow.core.framework import tensor_pb2
+from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -19,6 +19,7 @@ from tensorflow_serving.apis import (
 from tfmm.serving.client_calls import Answer, SignatureInfo, Target, TensorInfo
 from tfmm.serving.client_errors import ServerError, server_error
 from tfmm.serving.status import HTTP_CODES
+from tfmm.serving.tensor_protos import to_array, to_proto
 
 _FIELD = "signature_def"
 
@@ -56,8 +57,9 @@ class GrpcTransport:
         _fill(request.model_spec, target)
         request.model_spec.signature_name = signature
         for name, value in inputs.items():
-            dtype = info.inputs[name].dtype if name in info.inputs else None
-            request.inputs[name].CopyFrom(_tensor(value, dtype))
+            known = info.inputs.get(name)
+            dtype = None if known is None else _dtype(known.dtype)
+            request.inputs[name].CopyFrom(to_proto(value, dtype))
         answer = self._call(self._prediction.Predict, request, timeout)
         outputs = {name: _array(proto) for name, proto in answer.outputs.items()}
         return Answer(outputs, answer.model_spec.version.value)
@@ -115,50 +117,18 @@ def _fill(spec: Any, target: Target) -> None:
 
 
 def _infos(found: Mapping[str, Any]) -> dict[str, TensorInfo]:
-    names = tf.as_dtype
     return {
-        name: TensorInfo(
-            f"DT_{_NAMES.get(names(i.dtype).name, names(i.dtype).name.upper())}",
-            len(i.tensor_shape.dim),
-        )
+        name: TensorInfo(types_pb2.DataType.Name(i.dtype), len(i.tensor_shape.dim))
         for name, i in found.items()
     }
 
 
-_NAMES = {"float32": "FLOAT", "float64": "DOUBLE"}
-
-
-def _tensor(value: Any, dtype: str | None) -> Any:
-    """A TensorProto whose numbers are one block of bytes."""
-    kind = None if dtype is None else tf.as_dtype(_enum(dtype))
-    if kind == tf.string or (kind is None and _holds_text(value)):
-        array = np.asarray(value, object)
-        proto = tensor_pb2.TensorProto(dtype=tf.string.as_datatype_enum)
-        proto.string_val.extend(
-            v if isinstance(v, bytes) else str(v).encode() for v in array.ravel()
-        )
-    else:
-        array = np.asarray(value, None if kind is None else kind.as_numpy_dtype)
-        enum = tf.as_dtype(array.dtype).as_datatype_enum
-        content = np.ascontiguousarray(array).tobytes()
-        proto = tensor_pb2.TensorProto(dtype=enum, tensor_content=content)
-    for size in array.shape:
-        proto.tensor_shape.dim.add(size=size)
-    return proto
-
-
-def _enum(name: str) -> int:
-    from tensorflow.core.framework import types_pb2
-
-    return types_pb2.DataType.Value(name)
-
-
-def _holds_text(value: Any) -> bool:
-    return np.asarray(value).dtype.kind in "OSU"
+def _dtype(name: str) -> tf.DType:
+    return tf.as_dtype(types_pb2.DataType.Value(name))
 
 
 def _array(proto: Any) -> np.ndarray:
-    array = tf.make_ndarray(proto)
+    array = to_array(proto)
     if array.dtype != object:
         return array
     texts = np.empty(array.size, object)

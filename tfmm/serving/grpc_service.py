@@ -18,6 +18,7 @@ from tfmm.errors import TfmmError
 from tfmm.serving.json_tensor import DEFAULT_SIGNATURE
 from tfmm.serving.loader import LoadedModel
 from tfmm.serving.status import StatusError, invalid
+from tfmm.serving.tensor_protos import to_array, to_proto
 from tfmm.serving.versions import ModelManager
 
 METADATA_FIELD = "signature_def"
@@ -105,7 +106,7 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         response.model_spec.signature_name = signature
         for name in _filtered(request, outputs):
             value = outputs[name]
-            response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
+            response.outputs[name].CopyFrom(to_proto(value))
         return response
 
     def _metadata(self, request: Any) -> Any:
@@ -178,7 +179,7 @@ def _array(proto: Any, dtype: str | None) -> np.ndarray:
     if dtype is not None and received != dtype:
         raise invalid(f"Expects an input to be {dtype} but {received} is provided")
     try:
-        return tf.make_ndarray(proto)
+        return to_array(proto)
     except (TypeError, ValueError) as error:
         raise invalid(f"Could not parse a tensor proto: {error}") from error
 

@@ -205,8 +205,7 @@ def _json(name: str, array: np.ndarray) -> Any:
         write = _base64 if name.endswith("_bytes") else _text
         return _map(write, array)
     if array.dtype == np.float32:
-        # str() of a float32 has the shortest digits; float() of it prints the same.
-        return _map(float, array.astype(str).astype(object))
+        return _shortest(array).tolist()
     if array.dtype in (np.bool_, *_INTEGERS, *_FLOATS):
         return array.tolist()
     raise invalid(f"Failed to write JSON value for tensor type: {array.dtype}")
@@ -216,6 +215,23 @@ def _map(function: Callable[[Any], Any], array: np.ndarray) -> Any:
     flat = np.empty(array.size, object)
     flat[:] = [function(value) for value in array.flat]
     return flat.reshape(array.shape).tolist()
+
+
+def _shortest(array: np.ndarray) -> np.ndarray:
+    """float64 of few digits that read back as the same float32: 6, or 9, or all.
+
+    Args:
+        array: float32, of any shape.
+    """
+    exact = array.astype(np.float64)
+    found = exact.copy()
+    with np.errstate(all="ignore"):
+        exponent = np.floor(np.log10(np.abs(exact)))
+        for digits in (9, 6):
+            scale = 10.0 ** (digits - 1 - exponent)
+            rounded = np.rint(exact * scale) / scale
+            np.copyto(found, rounded, where=rounded.astype(np.float32) == array)
+    return found
 
 
 def _text(value: bytes) -> str:

@@ -114,7 +114,7 @@ def _flatten(value: Any, shape: Sequence[int]) -> list[Any]:
     values = [value]
     for level, size in enumerate(shape):
         for part in values:
-            if not isinstance(part, list):
+            if type(part) is not list:
                 raise invalid(
                     f"JSON Value: {shown(part)} found at incorrect level: {level + 1} "
                     f"in the JSON DOM. Expected at level: {len(shape)}"
@@ -125,19 +125,18 @@ def _flatten(value: Any, shape: Sequence[int]) -> list[Any]:
                     f"{level} expected size: {size}"
                 )
         values = [item for part in values for item in part]
-    for part in values:
-        if isinstance(part, list):
-            raise invalid(
-                f"Encountered list at unexpected level: {len(shape)} expected < "
-                f"{len(shape)}"
-            )
+    if list in set(map(type, values)):
+        raise invalid(
+            f"Encountered list at unexpected level: {len(shape)} expected < "
+            f"{len(shape)}"
+        )
     return values
 
 
 def _array(values: list[Any], dtype: str) -> np.ndarray:
     if dtype == "string":
         array = np.empty(len(values), object)
-        array[:] = [_bytes(value) for value in values]
+        array[:] = _all_bytes(values)
         return array
     if dtype == "bool":
         return _typed(values, dtype, lambda kind: kind is bool, bool)
@@ -169,6 +168,15 @@ def _typed(
             except OverflowError:
                 _refuse(value, name)
         raise
+
+
+def _all_bytes(values: list[Any]) -> list[bytes]:
+    if set(map(type, values)) == {str}:
+        try:
+            return [value.encode() for value in values]
+        except UnicodeEncodeError:
+            pass
+    return [_bytes(value) for value in values]
 
 
 def _bytes(value: Any) -> bytes:
