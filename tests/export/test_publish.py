@@ -7,7 +7,13 @@ import textwrap
 import pytest
 
 from tfmm.errors import TfmmError
-from tfmm.export.publish import new_version, versions, write_models_config
+from tfmm.export.publish import (
+    new_version,
+    rollback,
+    versions,
+    withdrawn,
+    write_models_config,
+)
 
 
 def publish(base, **kwargs):
@@ -78,3 +84,28 @@ def test_models_config_lists_what_is_published(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == [
         "models.config"
     ]
+
+
+def test_rolled_back_numbers_are_never_given_again(tmp_path):
+    for _ in range(4):
+        publish(tmp_path)
+    assert rollback(tmp_path) == [4]
+    assert rollback(tmp_path, to=1) == [3, 2]
+    assert versions(tmp_path) == [1] and withdrawn(tmp_path) == [2, 3, 4]
+    assert publish(tmp_path) == "5"
+    with pytest.raises(TfmmError, match="has this version already"):
+        publish(tmp_path, version=3)
+
+
+@pytest.mark.parametrize("to", [None, 1, 7, 0])
+def test_there_must_be_something_to_go_back_to(tmp_path, to):
+    publish(tmp_path)
+    with pytest.raises(TfmmError, match="no older version to go back to"):
+        rollback(tmp_path, to)
+    assert versions(tmp_path) == [1]
+
+
+def test_zeros_before_a_number_do_not_matter(tmp_path):
+    publish(tmp_path)
+    (tmp_path / "0002").mkdir()
+    assert rollback(tmp_path) == [2] and versions(tmp_path) == [1]

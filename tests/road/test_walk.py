@@ -14,8 +14,10 @@ from rich.console import Console
 
 from tfmm.errors import TfmmError
 from tfmm.evaluation import GainTable
+from tfmm.export.publish import rollback, versions
 from tfmm.road.explain import explain_example
 from tfmm.road.gain import gain
+from tfmm.road.gate import Gate, Quality
 from tfmm.road.recipe import Recipe
 from tfmm.road.road import Road
 from tfmm.road.stages import STAGES
@@ -158,3 +160,26 @@ def test_the_gain_card_over_the_logged_score(walked):
     assert evaluated["id_only"].cost.vector_bytes == 0
     shown = console.file.getvalue()
     assert "SimTier over production" in shown and "What they cost" in shown
+
+
+def test_a_new_version_is_compared_with_the_served_one(walked, monkeypatch):
+    recipe, _ = walked
+    road = Road(recipe)
+    note, model = road.path("serving", "publish.json"), road.saved_models / "ranker"
+    assert json.loads(note.read_text()) == {"compared_with": None}
+    before = versions(model)
+    shown = walk(recipe, only="export")
+    assert "served, version 1" in shown and versions(model) == [*before, before[-1] + 1]
+    found = json.loads(note.read_text())
+    assert found["new"] == found["served"] and 0.4 < found["new"]["gauc"] < 1
+    qualities = iter([Quality(0.5, 1.0), Quality(0.6, 1.0)] * 2)
+    monkeypatch.setattr(Gate, "_quality", lambda *_: next(qualities))
+    with pytest.raises(TfmmError, match=r"GAUC 0.5000 against 0.6000"):
+        walk(recipe, only="export")
+    assert len(versions(model)) == len(before) + 1
+    road = Road(recipe, Console(file=io.StringIO(), width=120), force=True)
+    walk_road(road, STAGES, only="export")
+    assert json.loads(note.read_text())["forced"]
+    assert len(versions(model)) == len(before) + 2
+    assert rollback(model) == [before[-1] + 2]
+    assert versions(model)[-1] == before[-1] + 1

@@ -1,4 +1,4 @@
-"""Verbs on exports: verify, replay."""
+"""Verbs on exports: verify, replay, publish, rollback."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from tfmm.cli.app import app, console
+from tfmm.cli.app import RecipeFile, app, console
 
 Version = Annotated[
     Path, typer.Argument(help="saved_models/MODEL/VERSION, or MODEL for its newest.")
@@ -82,3 +82,41 @@ def replay(
     console.print(table)
     if failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def publish(
+    recipe: RecipeFile,
+    force: Annotated[
+        bool, typer.Option("--force", help="Whatever the comparison says.")
+    ] = False,
+) -> None:
+    """Exports and publishes the run's ranker, unless the served one is better.
+
+    Both answer the test requests; `publish` of the recipe says how much worse in GAUC
+    and calibration the new one may be.
+    """
+    from tfmm.road.recipe import Recipe
+    from tfmm.road.road import Road
+    from tfmm.road.stages import STAGES
+    from tfmm.road.walk import walk
+
+    road = Road(Recipe.from_yaml(recipe), console, force)
+    walk(road, STAGES, only="export")
+    console.print("Next: tfmm serve " + escape(str(road.saved_models)))
+
+
+@app.command()
+def rollback(
+    model: Annotated[Path, typer.Argument(help="saved_models/MODEL")],
+    to: Annotated[
+        int | None, typer.Option(help="The version to go back to; else the one before.")
+    ] = None,
+) -> None:
+    """Withdraws a model's newest versions; servers go back to an older one."""
+    from tfmm.export import publish as published
+
+    for number in published.rollback(model, to):
+        console.print(f"Version {number} is now `withdrawn-{number}`.")
+    kept = published.versions(model)[-1]
+    console.print(f"Servers that look for new versions go back to version {kept}.")

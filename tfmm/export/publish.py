@@ -12,6 +12,7 @@ from tfmm.errors import TfmmError
 from tfmm.records.manifest import is_alive
 
 _DRAFT = ".draft-"
+_WITHDRAWN = "withdrawn-"
 
 
 @dataclass
@@ -79,13 +80,69 @@ def versions(model: str | Path) -> list[int]:
     )
 
 
+def withdrawn(model: str | Path) -> list[int]:
+    """The numbers of versions that were rolled back, lowest first."""
+    names = (path.name for path in Path(model).glob(f"{_WITHDRAWN}*"))
+    numbers = (name.removeprefix(_WITHDRAWN) for name in names)
+    return sorted(int(number) for number in numbers if number.isdigit())
+
+
+def rollback(model: str | Path, to: int | None = None) -> list[int]:
+    """Withdraws a model's newest versions, so that servers go back to an older one.
+
+    A version is withdrawn by one rename to `withdrawn-N`, which no server takes for a
+    version; its number is never given again, for a server that knew it would not load
+    it anew. Servers that look for versions serve version `to` within their next look.
+
+    Args:
+        model: The model's folder, e.g. `saved_models/ranker`.
+        to: The version to go back to; the one before the newest when absent.
+
+    Returns:
+        The versions withdrawn, newest first.
+
+    Raises:
+        TfmmError: If there is no such version, or none to go back to.
+
+    Example:
+        >>> import tempfile
+        >>> base = Path(tempfile.mkdtemp())
+        >>> for number in ("1", "2"):
+        ...     (base / number).mkdir()
+        >>> rollback(base), versions(base), withdrawn(base)
+        ([2], [1], [2])
+    """
+    model = Path(model)
+    found = versions(model)
+    kept = to if to is not None else (found[-2] if len(found) > 1 else None)
+    if kept not in found or kept == found[-1]:
+        raise TfmmError(
+            f"`{model}` has no older version to go back to. Expected: one of "
+            f"{found[:-1]}. Received: {'the newest alone' if to is None else to}. "
+            "Name a version that stands, and is not the newest."
+        )
+    gone = [number for number in reversed(found) if number > kept]
+    for number in gone:
+        _folder_of(model, number).rename(model / f"{_WITHDRAWN}{number}")
+    return gone
+
+
+def _folder_of(model: Path, number: int) -> Path:
+    """A version's folder; its name may have zeros before the number."""
+    return next(
+        path
+        for path in model.iterdir()
+        if path.name.isascii() and path.name.isdigit() and int(path.name) == number
+    )
+
+
 def _check_version(model: Path, version: int) -> None:
     if not 0 < version < 2**63:
         raise TfmmError(
             "`version` must be a positive int64, as TF Serving reads versions. "
             f"Received: version={version}."
         )
-    if version in versions(model):
+    if version in versions(model) + withdrawn(model):
         raise TfmmError(
             f"`{model}` has this version already, and servers load a version once. "
             f"Received: version={version}. Leave it out to get the next number."
@@ -94,7 +151,7 @@ def _check_version(model: Path, version: int) -> None:
 
 def _rename(folder: Path, model: Path, version: int | None) -> Path:
     while True:
-        number = version or max(versions(model), default=0) + 1
+        number = version or max(versions(model) + withdrawn(model), default=0) + 1
         target = model / str(number)
         try:
             os.rename(folder, target)

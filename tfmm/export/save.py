@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ def export_ranker(
     metadata: Mapping[str, Any] | None = None,
     name: str = "ranker",
     signatures: Iterable[str] = (),
+    accept: Callable[[Path], None] | None = None,
 ) -> Path:
     """Publishes a ranker as the next version of `base/name`.
 
@@ -52,6 +53,8 @@ def export_ranker(
         signatures: Signatures besides `rank`, each a graph of its own over the same
             variables: `rank_flat`, `rank_examples`, `rank_rows`, `rank_with_vectors`,
             `explain`, `similar_items`. `serving_default` is `rank`.
+        accept: Called with the finished, verified draft before it gets its number; it
+            refuses by raising.
 
     Returns:
         The numbered folder.
@@ -77,6 +80,8 @@ def export_ranker(
         }
         answered, warmup = module.answered(request, batch), module.warmup(request)
         finish(draft.folder, name, answered, warmup, facts)
+        if accept is not None:
+            accept(draft.folder)
     write_models_config(base)
     assert draft.published is not None
     return draft.published

@@ -26,10 +26,11 @@ from tfmm.records.index import ItemIndex
 from tfmm.records.manifest import write_manifest, writing
 from tfmm.road.cost import read_cost
 from tfmm.road.examples import example_requests
+from tfmm.road.gate import Gate
+from tfmm.road.requests import requests_of_the_test
 from tfmm.road.road import Road
 from tfmm.road.train import open_catalog, open_vocabularies
 
-TEST_BATCH = 256
 # Test requests that an export keeps, with their answers.
 GOLDEN = 32
 
@@ -63,20 +64,24 @@ def export(road: Road) -> None:
     ranker = _ranker(road, road.recipe.ranking.published)
     if ranker.fingerprint is not None:  # A ranker of IDs alone has no vectors.
         open_catalog(road).check_fingerprint(ranker.fingerprint, "The ranker")
+    index = ItemIndex.open(road.path("index"))
+    gate = Gate(road, ranker, index, vocabularies)
     path = tfmm.export.export_ranker(
         ranker,
         road.saved_models,
-        ItemIndex.open(road.path("index")),
+        index,
         vocabularies,
         {name: np.asarray(value) for name, value in sample.items()},
         metadata={"recipe": road.recipe.name, "gain": gain},
         signatures=road.recipe.export.signatures,
+        accept=gate,
     )
     published = [path]
     encoder = road.path("encoders", "saved_model")
     if encoder.is_dir():  # Towers of ready-made vectors alone read no media.
         published.append(tfmm.export.export_item_encoder(encoder, road.saved_models))
     _note(road, "export.json", {p.parent.name: p.name for p in published})
+    _note(road, "publish.json", gate.outcome)
     for path in published:
         road.console.print(f"      published {escape(str(path))}")
 
@@ -105,13 +110,6 @@ def report(road: Road) -> None:
     """Writes the report."""
     path = tfmm.evaluation.write_report(road.out, road.recipe.name)
     road.console.print(f"      {escape(str(path))}")
-
-
-def requests_of_the_test(
-    road: Road, vocabularies: Any, batch_size: int = TEST_BATCH
-) -> Any:
-    """The test requests in order."""
-    return tfmm.data.requests(road.path("timelines", "test"), vocabularies, batch_size)
 
 
 def _production(

@@ -2,7 +2,7 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -132,6 +132,18 @@ class Export(Part):
     signatures: list[Literal[SIGNATURES]] = []  # type: ignore[valid-type]
 
 
+class Publish(Part):
+    """How much worse than the served version a new one may be, on the test requests.
+
+    Args:
+        max_gauc_fall: The most that GAUC may fall.
+        max_calibration_rise: The most that the calibration's distance from 1 may rise.
+    """
+
+    max_gauc_fall: Annotated[float, Field(ge=0)] = 0.005
+    max_calibration_rise: Annotated[float, Field(ge=0)] = 0.1
+
+
 class Recipe(Part):
     """Everything that `tfmm run` needs.
 
@@ -151,6 +163,7 @@ class Recipe(Part):
         make: MAKE.
         ranking: The rankers.
         export: What is exported.
+        publish: How much worse than the served version a new one may be.
     """
 
     name: str
@@ -166,6 +179,7 @@ class Recipe(Part):
     make: Make = Make()
     ranking: Ranking = Ranking()
     export: Export = Export()
+    publish: Publish = Publish()
 
     _folder: Path = PrivateAttr(default=Path("."))
 

@@ -17,10 +17,14 @@ class Road:
     Args:
         recipe: The recipe.
         console: Where progress is shown.
+        force: Whether a ranker is published that is worse than the served one.
     """
 
-    def __init__(self, recipe: Recipe, console: Console | None = None) -> None:
+    def __init__(
+        self, recipe: Recipe, console: Console | None = None, force: bool = False
+    ) -> None:
         self.recipe = recipe
+        self.force = force
         self.console = console or Console()
         self.out = Path(recipe.out).absolute()
         models = recipe.saved_models
