@@ -1,4 +1,4 @@
-"""Verbs on exports: verify, replay, publish, rollback."""
+"""Verbs on exports: verify, replay, publish, rollback, serving-config."""
 
 from pathlib import Path
 from typing import Annotated
@@ -120,3 +120,20 @@ def rollback(
         console.print(f"Version {number} is now `withdrawn-{number}`.")
     kept = published.versions(model)[-1]
     console.print(f"Servers that look for new versions go back to version {kept}.")
+
+
+@app.command("serving-config")
+def serving_config(
+    folder: Annotated[Path, typer.Argument(help="Folder of models.")] = Path(
+        "saved_models"
+    ),
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="MODEL/LABEL=VERSION, e.g. ranker/canary=7; repeat it."),
+    ] = None,
+) -> None:
+    """Writes TensorFlow Serving's configuration and start script for the models."""
+    from tfmm.export.serving_files import read_labels, write_serving_files
+
+    written = write_serving_files(folder, read_labels(label or []))
+    console.print(f"Written: {escape(str(written))}. Next: deploy/serving.")

@@ -16,6 +16,7 @@ from tfmm.export.graph import load_saved_model, read_graph, signatures
 from tfmm.export.publish import new_version, write_models_config
 from tfmm.export.ranker import ServedRanker
 from tfmm.export.sample import picture_sample
+from tfmm.export.serving_files import write_serving_files
 from tfmm.export.warmup import Answered, Call
 from tfmm.records.index import ItemIndex
 
@@ -83,6 +84,7 @@ def export_ranker(
         if accept is not None:
             accept(draft.folder)
     write_models_config(base)
+    write_serving_files(base)
     assert draft.published is not None
     return draft.published
 
@@ -139,6 +141,7 @@ def export_item_encoder(
         answered = [Answered(call, _run_loaded(loaded, call)) for call in calls]
         finish(draft.folder, name, answered, calls, dict(metadata or {}))
     write_models_config(base)
+    write_serving_files(base)
     assert draft.published is not None
     return draft.published
 
