@@ -28,6 +28,11 @@ def test_plain_arithmetic_passes(tmp_path):
         (lambda x: {"y": tf.cast(x, tf.bfloat16)}, "Received: bfloat16"),
         (lambda x: {"y": tf.reduce_sum(x)}, "no batch axis"),
         (
+            lambda x: {"y": tf.ones([1]) + x[0], "z": tf.ones([2]) + x[0]},
+            "no common batch axis",
+        ),
+        (lambda x: {"y_bytes": x}, "holds no bytes"),
+        (
             lambda x: {"y": tf.function(tf.sin, jit_compile=True)(x)},
             "demands XLA",
         ),

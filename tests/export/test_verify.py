@@ -156,14 +156,57 @@ def test_padding_is_junk_from_elsewhere():
     assert padded(Answered(Call("f", {"x": np.zeros((1, 2))}), {})) is None
 
 
+def test_outputs_that_are_not_one_per_request_are_refused(tmp_path):
+    def turned(x):
+        return {"y": x + 1, "z": tf.ones([tf.shape(x)[0] + 1])}
+
+    found = saved(tmp_path, turned, x=np.ones(2, np.float32))
+    with pytest.raises(TfmmError, match=r"`z` of signature .* first axis of 2. Rec"):
+        finish(tmp_path, "m", [Answered(found.call, {})], [], {})
+
+
+def test_binary_texts_need_a_name_that_rest_encodes(tmp_path):
+    def compressed(name):
+        return lambda x: {name: tf.io.decode_base64(x)}
+
+    texts = np.array([b"_w", b"YQ"], object)  # The byte 255, and "a".
+    found = saved(tmp_path / "a", compressed("y"), x=texts)
+    with pytest.raises(TfmmError, match=r"Rename it `y_bytes`"):
+        finish(tmp_path / "a", "m", [found], [], {})
+    found = saved(tmp_path / "b", compressed("y_bytes"), x=texts)
+    finish(tmp_path / "b", "m", [found], [], {})
+
+
+def test_a_call_with_inputs_that_the_signature_lacks_fails(copy):
+    (found, *_) = read_golden(copy)
+    call = Call("rank", {**found.call.inputs, "more": np.zeros(2, np.int32)})
+    write_golden(copy, "ranker", [Answered(call, found.outputs)])
+    assert "Sent extra: ['more']" in failed(verify(copy))["golden requests"]
+
+
+def test_golden_requests_take_bounded_space(tmp_path, monkeypatch):
+    from tfmm.export import golden
+
+    given = {"x": np.arange(8000, dtype=np.float32).reshape(8, 1000)}
+    found = Answered(Call("f", given), {"y": given["x"][:, :1]})
+    # 8 requests of 4,000 bytes; of 10,000 bytes 2 remain, of 100 still one.
+    for bytes_, rows in ((10_000, 2), (100, 1)):
+        monkeypatch.setattr(golden, "MAX_BYTES", bytes_)
+        assert write_golden(tmp_path, "m", [found]) == 1
+        (kept,) = read_golden(tmp_path)
+        np.testing.assert_array_equal(kept.call.inputs["x"], given["x"][:rows])
+        np.testing.assert_array_equal(kept.outputs["y"], given["x"][:rows, :1])
+
+
 def test_newer_text_operations_need_a_newer_server(tmp_path, monkeypatch):
     from tfmm.export import graph
 
     saved(tmp_path, lambda x: {"y": x + 1}, x=np.ones(2, np.float32))
-    monkeypatch.setattr(graph, "operations", lambda _: {"AddV2", "TFText>New"})
     write_facts(tmp_path, "m", {})
-    assert "TFText>New" in failed(verify(tmp_path, "2.19"))["operations"]
-    assert "operations" not in failed(verify(tmp_path, "2.20"))
+    for name in ("TFText>New", "PhraseTokenize"):
+        monkeypatch.setattr(graph, "operations", lambda _, name=name: {"AddV2", name})
+        assert name in failed(verify(tmp_path, "2.19"))["operations"]
+        assert "operations" not in failed(verify(tmp_path, "2.20"))
 
 
 def test_a_folder_without_versions(tmp_path):

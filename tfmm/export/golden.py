@@ -7,15 +7,19 @@ import numpy as np
 import tensorflow as tf
 
 from tfmm.errors import TfmmError
+from tfmm.export.variations import first_half, rows_of
 from tfmm.export.warmup import Answered, Call, request_of
 from tfmm.records.tfrecord import read_records, write_records
 
 FILE = Path("assets.extra") / "golden_requests"
 TOLERANCE = 1e-5
+MAX_BYTES = 16 << 20
 
 
 def write_golden(folder: Path, model: str, answered: Sequence[Answered]) -> int:
     """Writes calls with their answers as TFRecords of PredictionLog.
+
+    Of calls that take more than `MAX_BYTES` together, fewer requests each are kept.
 
     Args:
         folder: The version's folder.
@@ -25,19 +29,25 @@ def write_golden(folder: Path, model: str, answered: Sequence[Answered]) -> int:
     Returns:
         How many were written.
     """
-    from tensorflow_serving.apis import prediction_log_pb2
-
-    records = []
-    for found in answered:
-        log = prediction_log_pb2.PredictionLog()
-        log.predict_log.request.CopyFrom(request_of(model, found.call))
-        for name, value in found.outputs.items():
-            proto = tf.make_tensor_proto(value)
-            log.predict_log.response.outputs[name].CopyFrom(proto)
-        records.append(log.SerializeToString(deterministic=True))
+    kept = list(answered)
+    while sum(map(len, records := [_record(model, found) for found in kept])) > (
+        MAX_BYTES
+    ) and any(rows_of(found.call) > 1 for found in kept):
+        kept = [first_half(found) for found in kept]
     path = folder / FILE
     path.parent.mkdir(exist_ok=True)
     return write_records(path, records)
+
+
+def _record(model: str, found: Answered) -> bytes:
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    log = prediction_log_pb2.PredictionLog()
+    log.predict_log.request.CopyFrom(request_of(model, found.call))
+    for name, value in found.outputs.items():
+        proto = tf.make_tensor_proto(value)
+        log.predict_log.response.outputs[name].CopyFrom(proto)
+    return log.SerializeToString(deterministic=True)
 
 
 def read_golden(folder: Path) -> Iterator[Answered]:
@@ -80,6 +90,41 @@ def difference(left: np.ndarray, right: np.ndarray) -> float:
     gaps = np.abs(left.astype(np.float64) - right)
     gaps[(left == right) | (np.isnan(left) & np.isnan(right))] = 0
     return float(np.nan_to_num(gaps, nan=np.inf).max())
+
+
+def check_answer(got: Mapping[str, np.ndarray], rows: int, what: str) -> None:
+    """Refuses outputs that a server could not batch or put into JSON.
+
+    Args:
+        got: Outputs of the SavedModel.
+        rows: How many requests were asked.
+        what: What was run, for the message.
+
+    Raises:
+        TfmmError: If an output is not one per request, or holds binary strings under
+            a name that does not end in `_bytes`.
+    """
+    for name, values in got.items():
+        if not values.ndim or len(values) != rows:
+            raise TfmmError(
+                f"Output `{name}` of {what} is not one per request. Expected: a first "
+                f"axis of {rows}. Received: shape {values.shape}. Servers that batch "
+                "would refuse it; give every output the batch axis."
+            )
+        if values.dtype == object and not name.endswith("_bytes"):
+            _check_text(name, values, what)
+
+
+def _check_text(name: str, values: np.ndarray, what: str) -> None:
+    for value in values.flat:
+        try:
+            value.decode()
+        except UnicodeDecodeError as error:
+            raise TfmmError(
+                f"Output `{name}` of {what} is not text. Expected: UTF-8, or a name "
+                f"that ends in `_bytes`, which REST encodes. Received: {error.reason} "
+                f"at byte {error.start}. Rename it `{name}_bytes`."
+            ) from None
 
 
 def check_equal(

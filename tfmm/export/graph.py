@@ -22,7 +22,7 @@ INIT_SIGNATURE = "__saved_model_init_op"
 _DTYPES = frozenset({"float32", "int32", "int64", "bool", "string"})
 _PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
 _COMPILED_OPS = ("Xla", "_Xla", "TRTEngineOp")
-# Linked into every server since 2.13; later TF Text operations fail on servers < 2.20.
+# Linked into every server since 2.13; the others fail on servers < 2.20.
 TEXT_OPS = frozenset(
     {
         "CaseFoldUTF8",
@@ -42,6 +42,24 @@ TEXT_OPS = frozenset(
         "WordpieceTokenizeWithOffsets",
     }
 )
+# Of TF Text 2.20, without those that its prefix tells.
+_NEWER_TEXT_OPS = frozenset(
+    {
+        "ConstrainedSequence",
+        "FindSourceOffsets",
+        "MaxSpanningTree",
+        "PhraseTokenize",
+        "SentenceFragments",
+        "SentenceFragmentsV2",
+        "SentencepieceDetokenizeOp",
+        "SentencepieceIdToStringOp",
+        "SentencepieceStringToIdOp",
+        "SentencepieceVocabSizeOp",
+        "SplitMergeTokenizeWithOffsets",
+        "TokenizerFromLogits",
+    }
+)
+_TEXT_PREFIX = "TFText>"
 
 
 def read_graph(folder: Path) -> Any:
@@ -77,7 +95,12 @@ def operations(graph: Any) -> set[str]:
 
 def needs_text_ops(graph: Any) -> bool:
     """Whether a graph uses operations of TF Text, which core TensorFlow lacks."""
-    return not TEXT_OPS.isdisjoint(operations(graph))
+    return any(_is_text(name) for name in operations(graph))
+
+
+def _is_text(operation: str) -> bool:
+    known = operation in TEXT_OPS or operation in _NEWER_TEXT_OPS
+    return known or operation.startswith(_TEXT_PREFIX)
 
 
 def load_saved_model(folder: Path) -> Any:
@@ -120,6 +143,17 @@ def _nodes(graph: Any) -> Iterator[Any]:
         yield from function.node_def
 
 
+def _attributes(graph: Any) -> Iterator[tuple[str, Any]]:
+    """Names and attributes of all nodes and functions."""
+    yield from ((node.name, node.attr) for node in _nodes(graph))
+    for function in graph.graph_def.library.function:
+        yield function.signature.name, function.attr
+
+
+def _compiled(attributes: Any) -> bool:
+    return "_XlaMustCompile" in attributes and attributes["_XlaMustCompile"].b
+
+
 def _check_size(folder: Path, server: str) -> str:
     size = (folder / "saved_model.pb").stat().st_size
     if size > MAX_GRAPH_BYTES:
@@ -142,12 +176,14 @@ def _check_operations(folder: Path, server: str) -> str:
             f"Received: {sorted(found - known)}, a server {server}. Use core "
             "TensorFlow operations or TF Text operations of version 2.12."
         )
-    for node in _nodes(graph):
-        if "_XlaMustCompile" in node.attr and node.attr["_XlaMustCompile"].b:
-            raise TfmmError(
-                "The graph demands XLA, which TF Serving switches off. Received: "
-                f"`{node.name}`. Trace it without jit_compile=True."
-            )
+    compiled = [
+        name for name, attributes in _attributes(graph) if _compiled(attributes)
+    ]
+    if compiled:
+        raise TfmmError(
+            "The graph demands XLA, which TF Serving switches off. Received: "
+            f"`{compiled[0]}`. Trace it without jit_compile=True."
+        )
     written = graph.meta_info_def.tensorflow_version
     newer = _numbers(written) > _numbers(server)
     note = f"; written by the newer TensorFlow {written}" if newer else ""
@@ -167,8 +203,8 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _is_foreign(operation: str, newer_text: bool) -> bool:
     if operation in _PYTHON_OPS or operation.startswith(_COMPILED_OPS):
         return True
-    if operation in TEXT_OPS or (newer_text and operation.startswith("TFText>")):
-        return False
+    if _is_text(operation):
+        return operation not in TEXT_OPS and not newer_text
     return not hasattr(tf.raw_ops, operation.lstrip("_")) or ">" in operation
 
 
@@ -185,6 +221,14 @@ def _check_signature(name: str, signature: Any) -> None:
             "REST takes an input called `b64` for encoded bytes. Received: such an "
             f"input of signature `{name}`. Call it otherwise."
         )
+    first = {
+        t.tensor_shape.dim[0].size for t in signature.outputs.values() if _ranked(t)
+    }
+    if len(first - {-1}) > 1:
+        raise TfmmError(
+            f"The outputs of signature `{name}` have no common batch axis. Received: "
+            f"first axes {sorted(first)}. Give every output the batch axis."
+        )
     for alias, tensor in [*signature.inputs.items(), *signature.outputs.items()]:
         dtype = tf.as_dtype(tensor.dtype).name
         if dtype not in _DTYPES:
@@ -193,12 +237,23 @@ def _check_signature(name: str, signature: Any) -> None:
                 f"Expected: one of {sorted(_DTYPES)}. Received: {dtype}. "
                 "Cast it in the signature."
             )
-        if tensor.tensor_shape.unknown_rank or not tensor.tensor_shape.dim:
+        if alias.endswith("_bytes") and dtype != "string":
+            raise TfmmError(
+                f"Tensor `{alias}` of signature `{name}` holds no bytes. Expected: "
+                f"string. Received: {dtype}. REST encodes what is called so; call it "
+                "otherwise."
+            )
+        if not _ranked(tensor):
             raise TfmmError(
                 f"Tensor `{alias}` of signature `{name}` has no batch axis. "
                 "Expected: a known rank of at least 1. Received: "
                 f"{tf.TensorShape(tensor.tensor_shape)}. Give it a batch axis."
             )
+
+
+def _ranked(tensor: Any) -> bool:
+    shape = tensor.tensor_shape
+    return not shape.unknown_rank and bool(shape.dim)
 
 
 def _check_stored_once(folder: Path, server: str) -> str:

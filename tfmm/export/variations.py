@@ -22,6 +22,11 @@ def reversed_order(found: Answered) -> Answered:
     return _taken(found, slice(None, None, -1))
 
 
+def first_half(found: Answered) -> Answered:
+    """The first half of a call's requests, one of them at least."""
+    return _taken(found, slice(max(1, rows_of(found.call) // 2)))
+
+
 def padded(found: Answered) -> Answered | None:
     """Further columns beyond the counts, of values that stand elsewhere in the call.
 

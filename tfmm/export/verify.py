@@ -7,18 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from tfmm.errors import TfmmError
-from tfmm.export.c_api import run_each
-from tfmm.export.golden import check_equal, read_golden
+from tfmm.export.c_api import LoadedAsServer
+from tfmm.export.golden import check_answer, check_equal, read_golden
 from tfmm.export.graph import CHECKS, SERVER
 from tfmm.export.manifest import read_facts
 from tfmm.export.publish import versions
-from tfmm.export.variations import alone, cut_to, padded, reversed_order
+from tfmm.export.variations import alone, cut_to, padded, reversed_order, rows_of
 from tfmm.export.warmup import MAX_RECORDS, Answered, Call, read_warmup
-
-Results = Sequence[dict[str, np.ndarray] | str]
 
 
 class Finding(NamedTuple):
@@ -127,22 +123,27 @@ def _differs(path: Path, listed: Any) -> bool:
 class _Replay(NamedTuple):
     name: str
     calls: list[Answered]
+    not_asked: list[str] = []
 
 
 def _replayed(folder: Path) -> Iterator[Finding]:
     try:
         groups = list(_groups(folder))
-        calls = [found.call for group in groups for found in group.calls]
-        results = run_each(folder, calls)
+        model = LoadedAsServer(folder)
     except Exception as error:
         yield Finding("loads", False, str(error))
         return
-    yield Finding("loads", True, f"by TensorFlow's C API; {len(calls)} calls")
-    start = 0
-    for group in groups:
-        part = results[start : start + len(group.calls)]
-        start += len(group.calls)
-        yield _tried(group.name, partial(_compared, group, part))
+    with model:
+        found = [_tried(g.name, partial(_compared, g, model)) for g in groups]
+    yield Finding("loads", True, f"in {model.seconds:.1f} s{_memory(model)}")
+    yield from found
+
+
+def _memory(model: LoadedAsServer) -> str:
+    if model.peak_bytes is None or model.before_bytes is None:
+        return ""
+    taken = (model.peak_bytes - model.before_bytes) / 2**20
+    return f"; {taken:,.0f} MiB at most, calls included"
 
 
 def _groups(folder: Path) -> Iterator[_Replay]:
@@ -154,24 +155,33 @@ def _groups(folder: Path) -> Iterator[_Replay]:
     yield _Replay("golden requests", golden)
     yield _Replay("one by one", [one for found in golden for one in alone(found)])
     yield _Replay("other order", [reversed_order(found) for found in golden])
-    wide = [padded(found) for found in golden]
-    yield _Replay("more columns", [found for found in wide if found is not None])
+    wide = {found.call.signature: padded(found) for found in golden}
+    yield _Replay(
+        "more columns",
+        [found for found in wide.values() if found is not None],
+        sorted(name for name, found in wide.items() if found is None),
+    )
 
 
-def _compared(group: _Replay, results: Results) -> str:
+def _compared(group: _Replay, model: LoadedAsServer) -> str:
     largest = 0.0
-    for found, result in zip(group.calls, results, strict=True):
+    for found in group.calls:
         what = f"signature `{found.call.signature}`"
+        result = model.run(found.call)
         if isinstance(result, str):
             raise TfmmError(f"{what} fails: {result}")
+        check_answer(result, rows_of(found.call), what)
         expected = found.outputs
         if group.name in ("one by one", "more columns"):
             result = cut_to(result, expected)
             expected = cut_to(expected, result)
         largest = max(largest, check_equal(result, expected, what))
+    count = f"{len(group.calls)} calls"
+    if group.not_asked:
+        count += f" (without counts: {', '.join(group.not_asked)})"
     if not any(found.outputs for found in group.calls):
-        return f"{len(results)} answered"
-    return f"{len(results)} calls, largest difference {largest:.1e}"
+        return f"{count} answered"
+    return f"{count}, largest difference {largest:.1e}"
 
 
 def as_json(findings: Sequence[Finding]) -> str:

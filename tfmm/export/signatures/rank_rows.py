@@ -43,12 +43,13 @@ class RankRows(Signature):
             texts = [_text(value) for value in np.ravel(ids)]
             return rows_of(texts).reshape(np.shape(ids))
 
-        request = dict(example.request)
-        return {
-            **request,
-            "item": rows(request.pop("item_id")),
-            "history_item": rows(request.pop("history_item_id")),
-        } | request
+        names = {ITEM.name: "item_id", HISTORY.name: "history_item_id"}
+        given = {name: rows(example.request[ids]) for name, ids in names.items()}
+        return given | {
+            name: np.asarray(values)
+            for name, values in example.request.items()
+            if name not in names.values()
+        }
 
     def answer(self, example: Example) -> dict[str, np.ndarray]:
         width = np.shape(example.request["item_id"])[1]
