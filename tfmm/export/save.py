@@ -13,6 +13,7 @@ from tfmm.errors import TfmmError
 from tfmm.export.border import Arrays, HasValues, to_batch, to_request
 from tfmm.export.finish import finish
 from tfmm.export.graph import load_saved_model, read_graph, signatures
+from tfmm.export.inputs import signature_inputs
 from tfmm.export.publish import new_version, write_models_config
 from tfmm.export.ranker import ServedRanker
 from tfmm.export.sample import picture_sample
@@ -152,7 +153,9 @@ def _both_forms(
     """The sample as the signature takes it and as the ranker takes it."""
     arrays = {name: np.asarray(value) for name, value in sample.items()}
     if "item_id" in arrays:
-        return arrays, to_batch(arrays, spec, index, vocabularies)
+        taken = {i.name for i in signature_inputs(spec, index.id_type, base)}
+        request = {name: value for name, value in arrays.items() if name in taken}
+        return request, to_batch(request, spec, index, vocabularies)
     return to_request(arrays, spec, index, vocabularies, base), arrays
 
 
