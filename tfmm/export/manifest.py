@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfmm.errors import TfmmError
-from tfmm.export.graph import SERVER, read_graph, signatures
+from tfmm.export.graph import SERVER, read_graph, signatures, variable_bytes
 
 FACTS = Path("assets.extra") / "tfmm.json"
 _PACKAGES = ("tfmm", "tensorflow", "keras")
@@ -38,6 +38,8 @@ def write_facts(folder: Path, model: str, facts: Mapping[str, Any]) -> Path:
         "versions": _versions(),
         **facts,
         "signatures": _signatures(folder),
+        "variables": variable_bytes(read_graph(folder)),
+        "bytes": _by_part(files),
         "files": files,
     }
     path = folder / FACTS
@@ -61,6 +63,15 @@ def read_facts(folder: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(found, dict):
         raise TfmmError(f"The manifest of `{folder}` is no object. Export again.")
+    return found
+
+
+def _by_part(files: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Bytes of the graph, the variables, the assets, ..."""
+    found: dict[str, int] = {}
+    for name, file in files.items():
+        part = Path(name).parts[0]
+        found[part] = found.get(part, 0) + file["bytes"]
     return found
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,16 @@ class Draft:
 
     folder: Path
     published: Path | None = None
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A temporary folder, which the next export removes should this one be killed.
+
+        It lies beside the draft under its name: no server takes it for a version.
+        """
+        prefix = f"{self.folder.name}-"
+        with tempfile.TemporaryDirectory(None, prefix, self.folder.parent) as folder:
+            yield Path(folder)
 
 
 @contextmanager

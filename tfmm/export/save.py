@@ -1,7 +1,6 @@
 """Writes, verifies and publishes the SavedModels that TF Serving runs."""
 
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from tfmm.export.ranker import ServedRanker
 from tfmm.export.sample import picture_sample
 from tfmm.export.serving_files import write_serving_files
 from tfmm.export.warmup import Answered, Call
+from tfmm.layers.rounded_tables import rounded_tables
 from tfmm.records.index import ItemIndex
 
 
@@ -32,6 +32,7 @@ def export_ranker(
     metadata: Mapping[str, Any] | None = None,
     name: str = "ranker",
     signatures: Iterable[str] = (),
+    tables: str = "float32",
     accept: Callable[[Path], None] | None = None,
 ) -> Path:
     """Publishes a ranker as the next version of `base/name`.
@@ -55,6 +56,10 @@ def export_ranker(
         signatures: Signatures besides `rank`, each a graph of its own over the same
             variables: `rank_flat`, `rank_examples`, `rank_rows`, `rank_with_vectors`,
             `explain`, `similar_items`. `serving_default` is `rank`.
+        tables: How the trained embedding tables are stored: `"float32"`, `"float16"`
+            or `"int8"` with a scale per row (`tfmm.layers.rounded_tables`). What is
+            served then equals the ranker with its tables so rounded. The catalog's
+            vectors are int8 in any case.
         accept: Called with the finished, verified draft before it gets its number; it
             refuses by raising.
 
@@ -66,10 +71,11 @@ def export_ranker(
             could not be served. Nothing is published then.
     """
     with (
+        rounded_tables(ranker, tables),
         new_version(Path(base) / name, version) as draft,
-        tempfile.TemporaryDirectory() as lookups,
+        draft.scratch() as lookups,
     ):
-        module = ServedRanker(ranker, index, vocabularies, Path(lookups), signatures)
+        module = ServedRanker(ranker, index, vocabularies, lookups, signatures)
         tf.saved_model.save(module, str(draft.folder), signatures=module.functions)
         request, batch = _both_forms(
             sample, ranker.spec, index, vocabularies, module.base_score
@@ -78,6 +84,7 @@ def export_ranker(
             "fingerprint": getattr(ranker, "fingerprint", None),
             "index": index.stamp(),
             "spec": ranker.spec.to_dict(),
+            "tables": tables,
             **(metadata or {}),
         }
         answered, warmup = module.answered(request, batch), module.warmup(request)

@@ -11,6 +11,7 @@ from tfmm.layers.pooling import (
     masked_sqrtn,
     masked_sum,
 )
+from tfmm.layers.rounded_tables import rounded_tables
 from tfmm.layers.semantic_attention import (
     SemanticTargetAttention,
     dot_scores,
@@ -55,6 +56,7 @@ __all__ = [
     "masked_weights",
     "most_similar",
     "pair_mask",
+    "rounded_tables",
     "same_category",
     "semantic_scores",
     "sim_tier",

@@ -1,5 +1,6 @@
 """ID embeddings with sparse gradients and a row 0 that stays zero."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -54,6 +55,7 @@ class Embedding(Layer):
         self.rows = rows
         self.dimension = dimension
         self.initializer = keras.initializers.get(initializer)
+        self.rounded: Callable[[Any], Any] | None = None  # See `rounded_tables`.
 
     def build(self, input_shape: Any = None) -> None:
         self.table = self.add_weight(
@@ -66,7 +68,8 @@ class Embedding(Layer):
         self.built = True
 
     def call(self, ids: Any) -> Any:
-        rows = ops.cast(gather_rows(self.table, ids), self.compute_dtype)
+        found = self.rounded(ids) if self.rounded else gather_rows(self.table, ids)
+        rows = ops.cast(found, self.compute_dtype)
         present = ops.cast(ops.not_equal(ids, 0), self.compute_dtype)
         return rows * present[..., None]
 

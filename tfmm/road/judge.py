@@ -22,13 +22,15 @@ from tfmm.evaluation import (
 from tfmm.evaluation.gain_page import write_card
 from tfmm.evaluation.gain_rows import PRODUCTION
 from tfmm.identity import read_secret, user_keys
+from tfmm.layers import rounded_tables
 from tfmm.records.index import ItemIndex
-from tfmm.records.manifest import write_manifest, writing
+from tfmm.records.manifest import file_digest, write_manifest, writing
 from tfmm.road.cost import read_cost
 from tfmm.road.examples import example_requests
 from tfmm.road.gate import Gate
 from tfmm.road.requests import requests_of_the_test
 from tfmm.road.road import Road
+from tfmm.road.tables import price_of_tables
 from tfmm.road.train import open_catalog, open_vocabularies
 
 # Test requests that an export keeps, with their answers.
@@ -62,8 +64,14 @@ def export(road: Road) -> None:
     table = GainTable.open(road.path("evaluation", "gain.json"))
     gain = {row.name: asdict(row.total) for row in table.rows}
     ranker = _ranker(road, road.recipe.ranking.published)
+    facts: dict[str, Any] = {
+        "recipe": road.recipe.name,
+        "schema": file_digest(road.schema_file),
+    }
     if ranker.fingerprint is not None:  # A ranker of IDs alone has no vectors.
-        open_catalog(road).check_fingerprint(ranker.fingerprint, "The ranker")
+        catalog = open_catalog(road)
+        catalog.check_fingerprint(ranker.fingerprint, "The ranker")
+        facts["encoders"] = dict(catalog.sources)
     index = ItemIndex.open(road.path("index"))
     gate = Gate(road, ranker, index, vocabularies)
     path = tfmm.export.export_ranker(
@@ -72,8 +80,13 @@ def export(road: Road) -> None:
         index,
         vocabularies,
         {name: np.asarray(value) for name, value in sample.items()},
-        metadata={"recipe": road.recipe.name, "gain": gain},
+        metadata={
+            **facts,
+            "gain": gain,
+            "price_of_tables": price_of_tables(road, ranker, vocabularies),
+        },
         signatures=road.recipe.export.signatures,
+        tables=road.recipe.export.tables,
         accept=gate,
     )
     published = [path]
@@ -94,7 +107,9 @@ def parity(road: Road) -> None:
     index = ItemIndex.open(road.path("index"))
     ranker = _ranker(road, road.recipe.ranking.published)
     requests = requests_of_the_test(road, vocabularies)
-    served = compare(road.published()[MODEL], ranker, index, vocabularies, requests)
+    folder = road.published()[MODEL]
+    with rounded_tables(ranker, road.recipe.export.tables):
+        served = compare(folder, ranker, index, vocabularies, requests)
     _note(road, "served.json", served)
     road.console.print_json(json.dumps(served["answer"]))
     road.console.print(

@@ -127,9 +127,12 @@ class Export(Part):
 
     Args:
         signatures: Signatures besides `rank`.
+        tables: How embedding tables are stored. With other than `float32` the price in
+            GAUC is measured on the test requests, printed and kept in the manifest.
     """
 
     signatures: list[Literal[SIGNATURES]] = []  # type: ignore[valid-type]
+    tables: Literal["float32", "float16", "int8"] = "float32"
 
 
 class Publish(Part):
