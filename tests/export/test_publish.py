@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -71,6 +72,41 @@ def test_a_killed_export_leaves_no_number_and_is_cleaned_up(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
     assert publish(tmp_path) == "1"
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
+
+
+EXPORT = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from export import toy_ranker as toy
+from tfmm.export import export_ranker
+
+def written(draft):
+    print("written", flush=True)
+    time.sleep(600)
+
+ranker = toy.ToyRanker()
+ranker(toy.batch())
+arguments = ranker, sys.argv[2], toy.index(), toy.VOCABULARIES, toy.request()
+export_ranker(*arguments, accept=written if sys.argv[3] == "wait" else None)
+"""
+
+
+@pytest.mark.slow
+def test_a_ranker_killed_at_its_last_step_is_not_published(tmp_path):
+    tests = str(Path(__file__).parents[1])
+    command = [sys.executable, "-c", EXPORT, tests, str(tmp_path)]
+    process = subprocess.Popen([*command, "wait"], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"written\n"
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    left = [path.name for path in (tmp_path / "ranker").iterdir()]
+    # The draft, whole but for its number, and the lookup tables' files beside it.
+    assert len(left) == 2 and all(name.startswith(".draft-") for name in left)
+    assert not (tmp_path / "models.config").exists()
+    subprocess.run([*command, "on"], check=True)
+    assert [path.name for path in (tmp_path / "ranker").iterdir()] == ["1"]
+    assert (tmp_path / "ranker" / "1" / "assets.extra" / "tfmm.json").is_file()
 
 
 def test_models_config_lists_what_is_published(tmp_path):
