@@ -44,6 +44,15 @@ def test_labelled_versions_stay_loaded(base):
     assert list(config.model_version_policy.specific.versions) == [3, 7]
 
 
+def test_labels_outlive_the_next_export(base):
+    write_serving_files(base, {"ranker": {"stable": 3, "canary": 7}})
+    (base / "ranker" / "8").mkdir()
+    (base / "ranker" / "7").rename(base / "ranker" / "withdrawn-7")
+    config = models(write_serving_files(base))["ranker"]
+    assert dict(config.version_labels) == {"stable": 3}
+    assert list(config.model_version_policy.specific.versions) == [3, 8]
+
+
 def test_labels_of_what_does_not_stand_are_refused(base):
     with pytest.raises(TfmmError, match="no version 4 of 'ranker'"):
         write_serving_files(base, {"ranker": {"stable": 4}})

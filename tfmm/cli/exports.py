@@ -129,11 +129,14 @@ def serving_config(
     ),
     label: Annotated[
         list[str] | None,
-        typer.Option(help="MODEL/LABEL=VERSION, e.g. ranker/canary=7; repeat it."),
+        typer.Option(
+            help="MODEL/LABEL=VERSION, e.g. ranker/canary=7; repeat it. The labels of "
+            "the last time when absent."
+        ),
     ] = None,
 ) -> None:
     """Writes TensorFlow Serving's configuration and start script for the models."""
     from tfmm.export.serving_files import read_labels, write_serving_files
 
-    written = write_serving_files(folder, read_labels(label or []))
+    written = write_serving_files(folder, read_labels(label) if label else None)
     console.print(f"Written: {escape(str(written))}. Next: deploy/serving.")

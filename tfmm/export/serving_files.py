@@ -59,7 +59,8 @@ def write_serving_files(
 
     Args:
         base: The folder of all models, e.g. `saved_models`.
-        labels: Model -> label -> version, e.g. `{"ranker": {"canary": 7}}`. A labelled
+        labels: Model -> label -> version, e.g. `{"ranker": {"canary": 7}}`; those of
+            the last time, as far as their versions stand, when absent. A labelled
             model keeps its labelled versions loaded beside the newest.
         root: Where the server finds the folder, as in deploy/serving.
 
@@ -74,9 +75,10 @@ def write_serving_files(
         ['batching_parameters.txt', 'models.config', 'monitoring.config', 'start.sh']
     """
     base = Path(base)
-    labels = labels or {}
     models = {path.name: versions(path) for path in sorted(base.iterdir())}
     models = {name: found for name, found in models.items() if found}
+    if labels is None:
+        labels = _last_labels(base / FOLDER / "models.config", models)
     check_labels(labels, models)
     blocks = [_model(name, root, labels.get(name, {}), models[name]) for name in models]
     files = {
@@ -130,6 +132,27 @@ def check_labels(
                     f"There is no version {version} of {model!r} to call {label!r}. "
                     f"Expected one of: {dict(models)}. Publish it first."
                 )
+
+
+def _last_labels(
+    path: Path, models: Mapping[str, list[int]]
+) -> dict[str, dict[str, int]]:
+    if not path.is_file():
+        return {}
+    from google.protobuf import text_format
+    from tensorflow_serving.config import model_server_config_pb2
+
+    found = text_format.Parse(
+        path.read_text(encoding="utf-8"), model_server_config_pb2.ModelServerConfig()
+    )
+    return {
+        config.name: {
+            label: version
+            for label, version in config.version_labels.items()
+            if version in models.get(config.name, ())
+        }
+        for config in found.model_config_list.config
+    }
 
 
 def _model(name: str, root: str, labels: Mapping[str, int], found: list[int]) -> str:
