@@ -1,19 +1,15 @@
 """A server of the toy ranker, and what it must answer."""
 
 import shutil
-import socket
 
 import numpy as np
 import pytest
 from export import exported_ranker
+from serving import small_models
+
+from tfmm.serving.server import free_port
 
 toy, exported = exported_ranker.toy, exported_ranker.exported
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +46,20 @@ def expected(toy, exported):
     batch = to_batch(toy.request(), toy.SPEC, toy.index(), toy.VOCABULARIES)
     scores = tf.sigmoid(exported[0](batch)).numpy()
     return np.where([[True] * 3, [True, False, False]], scores, 0)
+
+
+@pytest.fixture(scope="session")
+def small_config(tmp_path_factory):
+    """The models.config of the small models."""
+    return small_models.write_all(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="session")
+def conforming(small_config):
+    """A server of the small models."""
+    from tfmm.serving import Server
+    from tfmm.serving.config_file import ModelConfigFile
+
+    models = ModelConfigFile(small_config)
+    with Server(models, rest_api_port=0, grpc_port=free_port()) as running:
+        yield running

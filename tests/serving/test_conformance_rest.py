@@ -1,352 +1,509 @@
-"""TensorFlow Serving's REST rules, each asked of a running server.
-
-Every name or comment says which rule of the REST API it is: routes, requests by rows
-and by columns, values, answers, statuses and metadata, errors.
-"""
+"""TF Serving's REST rules, one case each; ids begin with the spec's section."""
 
 import gzip
 import json
 import math
 
-import numpy as np
 import pytest
-from serving import conformance
+from serving.small_models import LARGEST, ask, predict
 
-from tfmm.serving import Server
-from tfmm.serving.config import ModelConfigFile
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    base = tmp_path_factory.mktemp("rules")
-    for version in ("7", "00000012"):
-        conformance.save(base / "rules" / version)
-    config = base / "models.config"
-    config.write_text(
-        f"""model_config_list {{ config {{
-          name: "rules" base_path: "{base}/rules" model_platform: "tensorflow"
-          model_version_policy {{ all {{}} }}
-          version_labels {{ key: "stable" value: 7 }}
-          version_labels {{ key: "ca nary" value: 12 }} }} }}"""
-    )
-    with Server(ModelConfigFile(config), rest_api_port=0, grpc_port=0) as server:
-        yield server
+HALF = "/v1/models/half"
+X = b'{"inputs": [2]}'
+NAMED = b'{"signature_name": "serving_default", "inputs": [2]}'
+OLD, NEW = {"outputs": [3.0]}, {"outputs": [4.0]}
 
 
-@pytest.fixture(scope="module")
-def rest(running):
-    return conformance.Rest(running.rest_port)
-
-
-ONE = {"inputs": [1.0]}
-
-
-# Routes
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/v1/models/rules:predict",
-        "/V1/MODELS/rules:predict",
-        "/v1/models/rules/versions/7:predict",
-        "/v1/models/rules/versions/00012:predict",
-        "/v1/models/rules/labels/stable:predict",
-        "/v1/models/rules/labels/ca%20nary:predict",
-        "/v1/models/r%75les:predict",
-    ],
-)
-def test_routes_that_predict(rest, path):
-    assert rest("POST", path, ONE)[0] == 200
+def rule(section, *values):
+    return pytest.param(*values, id=section.replace(" ", "-"))
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "code"),
+    ("path", "expected"),
     [
-        ("POST", "/v1/models/rules:Predict", 400),  # the verb's case counts
-        ("POST", "/v1/models/rules:predict?x=1", 400),  # a query breaks every route
-        ("POST", "/v1/models/rules/versions/7/labels/stable:predict", 400),
-        ("POST", "/v1/models/rules/versions/one:predict", 400),
-        ("POST", f"/v1/models/rules/versions/{2**63}:predict", 400),
-        ("POST", "/v1/models/rules/versions/8:predict", 404),
-        ("POST", "/v1/models/nobody:predict", 404),
-        ("POST", "/v1/models/rules/labels/nobody:predict", 400),
-        ("GET", "/v1/models/rules:predict", 400),
-        ("PUT", "/v1/models/rules:predict", 400),
-        ("DELETE", "/v1/models/rules", 400),
-        ("OPTIONS", "/v1/models/rules", 400),  # without an Origin
-        ("GET", "/v1/models", 400),
-        ("POST", "/v1/models/rules:classify", 501),
-        ("POST", "/v1/models/rules:regress", 501),
-        ("GET", "/v1/models/rules/labels/nobody/metadata", 400),
-        ("GET", "/v1/models/nobody/metadata", 404),
-        ("GET", "/v1/models/rules/versions/8", 404),
+        rule("2.1 highest version", HALF, NEW),
+        rule("2.1 version", f"{HALF}/versions/1", OLD),
+        rule("2.1 leading zeros", f"{HALF}/versions/0001", OLD),
+        rule("2.1 largest version", f"{HALF}/versions/{LARGEST}", NEW),
+        rule("2.1 label", f"{HALF}/labels/stable", OLD),
+        rule("2.1 label percent-decoded", f"{HALF}/labels/a%2Fb", NEW),
+        rule("2.1 name percent-decoded", "/v1/models/h%61lf", NEW),
+        rule("2.1 space in a name", "/v1/models/a%20b", OLD),
+        rule("2.1 case of the path", "/V1/MODELS/half/Versions/1", OLD),
     ],
 )
-def test_routes_that_are_refused(rest, method, path, code):
-    found, text = rest(method, path, b"{}" if method != "POST" else b'{"inputs": 1}')
-    assert found == code
-    assert set(json.loads(text)) == {"error"}
-    assert rest.headers["Content-Type"] == "application/json"
-
-
-def test_elsewhere_is_html(rest):
-    code, text = rest("GET", "/v2/models/rules")
-    assert code == 404 and text.startswith("<h1>")
-
-
-def test_the_content_type_of_a_request_is_never_read(rest):
-    assert rest.predict(ONE, **{"Content-Type": "image/png"})[0] == 200
-
-
-def test_gzip_bodies_are_inflated(rest):
-    body = gzip.compress(json.dumps(ONE).encode())
-    assert rest.predict(body, **{"Content-Encoding": "gzip"})[0] == 200
-
-
-# Requests
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'\xef\xbb\xbf{"inputs": [1.0]}',  # byte order mark
-        b' \t\r\n{"inputs": [1.0]}',
-        b'{"inputs": [1.0]} trailing [bytes',
-        b'{"inputs": [1.0], "inputs": ["second"]}',  # the first of two keys counts
-        b'{"inputs": [1.0], "anything": {"else": 1}}',
-        b'{"inputs": [1.0], "signature_name": ""}',
-        b'{"inputs": [1.0], "signature_name": "serving_default"}',
-    ],
-)
-def test_bodies_that_are_taken(rest, body):
-    assert rest.predict(body) == (200, {"outputs": [2.5]})
+def test_predict_routes(conforming, path, expected):
+    code, kind, body = ask(conforming, "POST", f"{path}:predict", X)
+    assert (code, kind, json.loads(body)) == (200, "application/json", expected)
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("method", "path", "code", "message"),
     [
-        b"",
-        b"[1]",
-        b"{",
-        b'{"inputs": [1.0,]}',
-        b'{"inputs": [1.0] // comment\n}',
-        b'{"inputs": [1e999]}',
-        b'{"inputs": 1, "instances": [1]}',
-        b'{"neither": 1}',
-        b'{"inputs": 1, "signature_name": 7}',
-        b'{"inputs": 1, "signature_name": "nobody"}',
-        b'{"inputs": ' + b"[" * 500_000,
-        b'{"a":' * 500_000,
-        b'{"inputs": "\xff\xfe"',
+        rule("2.1 no model", "GET", "/v1/models", 400, "Missing model name in request"),
+        rule("2.1 verb", "GET", f"{HALF}:predict", 400, "Malformed request: GET /v1"),
+        rule("2.1 PUT", "PUT", f"{HALF}:predict", 400, "Malformed request: PUT"),
+        rule("2.1 DELETE", "DELETE", HALF, 400, "Malformed request: DELETE /v1"),
+        rule("2.1 odd method", "BREW", HALF, 400, "Malformed request: BREW"),
+        rule("2.1 POST to status", "POST", HALF, 400, "Malformed request: POST"),
+        rule("2.1 case of the verb", "POST", f"{HALF}:Predict", 400, "Malformed"),
+        rule("2.1 query", "POST", f"{HALF}:predict?x=1", 400, "Malformed request"),
+        rule("2.1 query of status", "GET", f"{HALF}?x=1", 404, "of model half?x=1"),
+        rule("2.1 letters", "POST", f"{HALF}/versions/x:predict", 400, "Malformed"),
+        rule("2.1 sign", "POST", f"{HALF}/versions/-1:predict", 400, "Malformed"),
+        rule(
+            "2.1 version and label",
+            "POST",
+            f"{HALF}/versions/1/labels/stable:predict",
+            400,
+            "Malformed request",
+        ),
+        rule(
+            "2.1 beyond int64",
+            "POST",
+            f"{HALF}/versions/{LARGEST + 1}:predict",
+            400,
+            f"Failed to convert version: {LARGEST + 1} to numeric.",
+        ),
+        rule(
+            "2.1 5000 digits",
+            "POST",
+            f"{HALF}/versions/{'9' * 5000}:predict",
+            400,
+            "Failed to convert version: 999",
+        ),
+        rule("2.1 other path", "GET", "/v1/model", 400, "Malformed request: GET /v1/m"),
+        rule("2.1 OPTIONS without Origin", "OPTIONS", HALF, 400, "Malformed request"),
+        rule("2.5 classify", "POST", f"{HALF}:classify", 501, "tensorflow_model_"),
+        rule("2.5 regress", "POST", f"{HALF}:regress", 501, "tensorflow_model_"),
+        rule(
+            "2.6 unknown model",
+            "POST",
+            "/v1/models/x:predict",
+            404,
+            "Servable not found for request: Latest(x)",
+        ),
+        rule(
+            "2.6 unknown version",
+            "POST",
+            f"{HALF}/versions/9:predict",
+            404,
+            "Servable not found for request: Specific(half, 9)",
+        ),
+        rule(
+            "2.6 unknown label",
+            "POST",
+            f"{HALF}/labels/x:predict",
+            400,
+            "Unrecognized servable version label: x",
+        ),
+        rule(
+            "2.6 metadata of unknown label",
+            "GET",
+            f"{HALF}/labels/x/metadata",
+            400,
+            "Unrecognized servable version label: x",
+        ),
+        rule(
+            "2.6 metadata of unknown model",
+            "GET",
+            "/v1/models/x/metadata",
+            404,
+            "Servable not found for request: Latest(x)",
+        ),
+        rule(
+            "2.6 status of unknown model",
+            "GET",
+            "/v1/models/x",
+            404,
+            "Could not find any versions of model x",
+        ),
+        rule(
+            "2.6 status of unknown version",
+            "GET",
+            f"{HALF}/versions/9",
+            404,
+            "Could not find version 9 of model half",
+        ),
     ],
 )
-def test_bodies_that_are_refused(rest, body):
-    code, answer = rest.predict(body)
-    assert code == 400 and answer["error"]
+def test_refused_routes(conforming, method, path, code, message):
+    found, kind, body = ask(conforming, method, path, X if method == "POST" else None)
+    assert (found, kind) == (code, "application/json")
+    document = json.loads(body)
+    assert list(document) == ["error"] and message in document["error"]
 
 
-def test_bad_json_is_told_before_an_unknown_model(rest):
-    code, answer = rest.predict(b"{", model="nobody")
-    assert code == 400 and "Parse error" in answer["error"]
-    code, _ = rest.predict({"inputs": 1}, "nobody", model="nobody")
-    assert code == 404
+@pytest.mark.parametrize("path", ["/", "/v1", "/v2/models/half", "/v1x/"])
+def test_2_1_elsewhere_is_no_json(conforming, path):
+    code, kind, _ = ask(conforming, "GET", path)
+    assert (code, kind) == (404, "text/html")
 
 
-# Rows
-def test_rows_of_one_input(rest):
-    for rows in ([1.0, 2.0], [{"x": 1.0}, {"x": 2.0}]):
-        assert rest.predict({"instances": rows}) == (200, {"predictions": [2.5, 3.0]})
-
-
-def test_rows_of_several_inputs(rest):
-    rows = [{"a": [1.0], "b": "p"}, {"b": "q", "a": [2.0]}]
-    code, answer = rest.predict({"instances": rows}, "two")
-    assert code == 200 and answer["predictions"] == [
-        {"a": [1.0], "b": "p"},
-        {"a": [2.0], "b": "q"},
-    ]
+def test_2_1_options_with_origin(conforming):
+    origin = {"Origin": "http://shop"}
+    assert ask(conforming, "OPTIONS", f"{HALF}:predict", headers=origin)[0] == 200
 
 
 @pytest.mark.parametrize(
-    ("rows", "signature", "message"),
+    ("body", "headers"),
     [
-        ([], "floats", "No values in 'instances'"),
-        ({}, "floats", "to be an list"),
-        ([1.0, {"x": 1.0}], "floats", "got object at item 1"),
-        ([{"x": 1.0}, 1.0], "floats", "got list at item 1"),
-        ([[1.0], [1.0, 2.0]], "floats", "Expecting tensor size: 1 but got: 2"),
-        ([[1.0, 2.0], [[1.0], [2.0]]], "floats", "Expecting shape [2] but got: [2,1]"),
-        ([{"a": 1.0}], "two", "keys must be equal to: a,b"),
-        ([{"a": 1.0, "b": "", "c": 1}], "two", "keys must be equal to: a,b"),
-        ([1.0], "two", "expecting list of objects"),
+        rule("2.1 any content type", X, {"Content-Type": "text/css"}),
+        rule("2.1 gzip", gzip.compress(X), {"Content-Encoding": "gzip"}),
+        rule("2.3 byte order mark", b"\xef\xbb\xbf" + X, {}),
+        rule("2.3 trailing bytes", X + b"} not [json", {}),
+        rule("2.3 first key wins", b'{"inputs": [2], "inputs": "x"}', {}),
+        rule("2.3 first key wins, before", b'{"inputs": [2], "a": 1, "a": 2}', {}),
+        rule("2.3 other keys", b'{"other": {"a": [null]}, "inputs": [2]}', {}),
+        rule("2.3 empty signature", b'{"signature_name": "", "inputs": [2]}', {}),
+        rule("2.3 named signature", NAMED, {}),
+        rule("2.3 one input by name", b'{"inputs": {"x": [2]}}', {}),
+        rule("2.3 extra column", b'{"inputs": {"x": [2], "misspelt": 1}}', {}),
     ],
 )
-def test_rows_that_are_refused(rest, rows, signature, message):
-    code, answer = rest.predict({"instances": rows}, signature)
+def test_what_is_taken(conforming, body, headers):
+    code, _, text = ask(conforming, "POST", f"{HALF}:predict", body, headers)
+    assert (code, json.loads(text)) == (200, NEW)
+
+
+DEEP = b"[" * 500_000
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        rule("2.3 empty", b"", "JSON Parse error: The document is empty"),
+        rule("2.3 spaces", b" \n", "JSON Parse error: The document is empty"),
+        rule("2.3 no object", b"[1]", "Is not object"),
+        rule("2.3 a number", b"3", "Is not object"),
+        rule("2.3 comment", b'{/* */"inputs": 1}', "JSON Parse error"),
+        rule("2.3 trailing comma", b'{"inputs": [1,]}', "JSON Parse error"),
+        rule("2.3 single quotes", b"{'inputs': [1]}", "JSON Parse error"),
+        rule("2.3 cut off", b'{"inputs": [1', "JSON Parse error"),
+        rule("2.3 too big a float", b'{"inputs": [1e309]}', "too big to be stored"),
+        rule("2.3 lone surrogate", rb'{"inputs": "\ud800"}', "surrogate pair"),
+        rule("2.3 control character", b'{"inputs": "\x01"}', "JSON Parse error"),
+        rule("2.3 nested deeply, open", b'{"inputs": ' + DEEP, "JSON"),
+        rule(
+            "2.3 nested deeply", b'{"a": ' + DEEP + DEEP.replace(b"[", b"]") + b"}", ""
+        ),
+        rule("2.3 nested 900", b'{"inputs": ' + b"[" * 900 + b"]" * 900 + b"}", "deep"),
+        rule("2.3 both formats", b'{"inputs": 1, "instances": [1]}', "expecting only"),
+        rule("2.3 no format", b"{}", "Missing 'inputs' or 'instances' key"),
+        rule("2.3 signature type", b'{"signature_name": 1, "inputs": 1}', "a string"),
+        rule(
+            "2.3 unknown signature",
+            b'{"signature_name": "x", "inputs": 1}',
+            'Serving signature name: "x" not found in signature def',
+        ),
+        rule(
+            "2.3 no inputs",
+            b'{"signature_name": "nothing", "inputs": {}}',
+            "Failed to get input map for",
+        ),
+        rule(
+            "2.3 row of one, mixed",
+            b'{"instances": [1, {"x": 1}]}',
+            "Expecting value/list but got object at item 1",
+        ),
+        rule(
+            "2.3 row of one, mixed the other way",
+            b'{"instances": [{"x": 1}, 1]}',
+            "Expecting object but got list at item 1",
+        ),
+        rule("2.3 no rows", b'{"instances": []}', "No values in 'instances' array"),
+        rule("2.3 rows no list", b'{"instances": {"x": 1}}', "to be an list"),
+        rule(
+            "2.3 sizes of rows",
+            b'{"instances": [[1, 2], [3]]}',
+            "Expecting tensor size: 2 but got: 1",
+        ),
+        rule(
+            "2.3 shapes of rows",
+            b'{"instances": [[1, 2], [[3, 4]]]}',
+            "Expecting shape [2] but got: [1,2]",
+        ),
+        rule("2.3 ragged", b'{"inputs": [[1, 2], [3]]}', "unexpected size: 1"),
+        rule("2.3 levels", b'{"inputs": [1, [2]]}', "unexpected level"),
+        rule("2.3 null", b'{"inputs": [null]}', "Type: Null is not of expected type"),
+        rule(
+            "2.3 row of two, bare",
+            b'{"signature_name": "two", "instances": [1]}',
+            "expecting list of objects",
+        ),
+        rule(
+            "2.3 row of two, key missing",
+            b'{"signature_name": "two", "instances": [{"a": [1]}]}',
+            "keys must be equal to: a,b",
+        ),
+        rule(
+            "2.3 row of two, key too many",
+            b'{"signature_name": "two", "instances": [{"a": [1], "b": "", "c": 1}]}',
+            "keys must be equal to: a,b",
+        ),
+        rule(
+            "2.3 columns of two, bare",
+            b'{"signature_name": "two", "inputs": [1]}',
+            "expecting an object as multiple",
+        ),
+        rule(
+            "2.3 column missing",
+            b'{"signature_name": "two", "inputs": {"a": [1]}}',
+            "Missing named input: b in 'inputs' object.",
+        ),
+        rule(
+            "2.4 rank 0 in rows",
+            b'{"signature_name": "scalar", "instances": [1, 2]}',
+            "has no shape information",
+        ),
+        rule(
+            "2.4 uneven rows",
+            b'{"signature_name": "uneven", "instances": [1, 2]}',
+            "inconsistent batch size",
+        ),
+        rule(
+            "3.1 what the graph refuses",
+            b'{"signature_name": "picky", "inputs": [7]}',
+            "indices[0] = 7 is not in [0, 2)",
+        ),
+    ],
+)
+def test_what_is_refused(conforming, body, message):
+    code, answer = predict(conforming, body)
     assert code == 400 and message in answer["error"]
 
 
-def test_rows_with_empty_lists_have_no_size(rest):
-    assert rest.predict({"instances": [[], []]}, "floats") == (
-        200,
-        {"predictions": [[], []]},
-    )
-
-
-def test_rows_need_outputs_of_one_batch(rest):
-    assert rest.predict({"instances": [1.0, 2.0]}, "total")[0] == 400
-    code, answer = rest.predict({"instances": [1.0, 2.0]}, "uneven")
-    assert code == 400 and "inconsistent batch size" in answer["error"]
-
-
-# Columns
-def test_columns_of_any_shape(rest):
-    for value in (1.5, [], [1.0, 2.0], [[[1.0]]], [[], []]):
-        assert rest.columns("floats", value) == value
-        assert rest.columns("floats", {"x": value}) == value
-
-
-def test_columns_may_be_uneven_and_of_no_rank(rest):
-    assert rest.columns("total", [1.0, 2.0]) == 3.0
-    assert rest.columns("uneven", [1.0, 2.0]) == {"y": [1.0, 2.0], "z": [1.0]}
-
-
-def test_columns_need_every_input_and_ignore_others(rest):
-    code, message = rest.columns("two", {"a": 1.0})
-    assert code == 400 and message.startswith("Missing named input: b")
-    assert rest.columns("two", {"a": 1.0, "b": "", "misspelt": 1}) == {"a": 1, "b": ""}
-
-
-@pytest.mark.parametrize("value", [[[1.0], 2.0], [[1.0], [1.0, 2.0]], [1.0, [2.0]]])
-def test_ragged_columns_are_refused(rest, value):
-    assert rest.columns("floats", value)[0] == 400
-
-
-# Values
-@pytest.mark.parametrize("text", ["1.0", "1e2", "true", '"1"', "null", "{}", "1.5"])
-@pytest.mark.parametrize("signature", ["int32s", "int64s", "uint8s"])
-def test_integers_need_integer_tokens(rest, signature, text):
-    assert rest.raw(signature, text)[0] == 400
-
-
 @pytest.mark.parametrize(
-    ("signature", "low", "high"),
+    ("path", "body", "code", "message"),
     [
-        ("int32s", -(2**31), 2**31 - 1),
-        ("int64s", -(2**63), 2**63 - 1),
-        ("uint32s", 0, 2**32 - 1),
-        ("uint64s", 0, 2**64 - 1),
+        rule("2.2 version first", f"{HALF}/versions/{2**63}", b"{", 400, "convert"),
+        rule("2.2 JSON before model", "/v1/models/x", b"{", 400, "JSON Parse error"),
+        rule(
+            "2.2 signature type before model",
+            "/v1/models/x",
+            b'{"signature_name": 1}',
+            400,
+            "must be a string",
+        ),
+        rule("2.2 model before format", "/v1/models/x", b"{}", 404, "Latest(x)"),
+        rule("2.2 label before format", f"{HALF}/labels/x", b"{}", 400, "label: x"),
+        rule(
+            "2.2 signature before inputs",
+            HALF,
+            b'{"signature_name": "x", "inputs": "y"}',
+            400,
+            '"x" not found',
+        ),
     ],
 )
-def test_ranges_of_integers(rest, signature, low, high):
-    assert rest.columns(signature, [low, high]) == [low, high]
-    assert rest.raw(signature, str(low - 1))[0] == 400
-    assert rest.raw(signature, str(high + 1))[0] == 400
+def test_2_2_order_of_checks(conforming, path, body, code, message):
+    found, _, text = ask(conforming, "POST", f"{path}:predict", body)
+    assert found == code and message in json.loads(text)["error"]
 
 
-def test_small_integers_wrap(rest):
-    assert rest.columns("uint8s", [300]) == [44]
-    assert rest.columns("int8s", [300]) == [44]
-    assert rest.columns("int16s", [2**16 + 5]) == [5]
+INF = math.inf
 
 
-def test_floats_take_any_number(rest):
-    assert rest.columns("floats", [1, -2, 3.5]) == [1.0, -2.0, 3.5]
-    assert rest.raw("floats", "[1e-50, -1e-50]") == [0.0, 0.0]
-    found = rest.raw("floats", "[NaN, Infinity, -Infinity, 1e39]")
-    assert math.isnan(found[0]) and found[1:] == [math.inf, -math.inf, math.inf]
-
-
-@pytest.mark.parametrize("text", ['"NaN"', "nan", "true", '"1"', "null"])
-def test_floats_take_nothing_else(rest, text):
-    assert rest.raw("floats", text)[0] == 400
-
-
-def test_bools_are_bools(rest):
-    assert rest.columns("bools", [True, False]) == [True, False]
-    assert rest.raw("bools", "1")[0] == 400
-
-
-def test_texts_and_base64(rest):
-    assert rest.columns("texts", ["é", {"b64": "w6k="}, {"b64": "w6k"}]) == ["é"] * 3
-    assert rest.columns("texts", [{"b64": " w6\nk= "}]) == ["é"]
-    # The alphabet of addresses is another.
-    assert rest.columns("texts", [{"b64": "-_-_"}])[0] == 400
-    for value in ({"b64": 1}, {"b64": "", "x": 1}, {"c": "w6k="}, 1, None, True):
-        assert rest.columns("texts", [value])[0] == 400
-
-
-def test_bytes_come_back_as_base64(rest):
-    data = [{"b64": "AP8="}]
-    code, answer = rest.predict({"inputs": data}, "images")
-    assert code == 200 and answer == {"outputs": data}
-
-
-# Answers
 @pytest.mark.parametrize(
-    "value", [9e6, 3e-5, 1 / 3, 16777217.0, 0.1, 1e38, -0.0, 1e-40]
+    ("dtype", "tokens", "expected"),
+    [
+        rule("2.3 float32", "float32", "[1, 1.5, 1e2, -0.0]", [1.0, 1.5, 100.0, 0.0]),
+        rule("2.3 overflow of float32", "float32", "[1e39, -1e39]", [INF, -INF]),
+        rule("2.3 underflow of float32", "float32", "[1e-60]", [0.0]),
+        rule("2.3 special floats", "float64", "[Infinity, -Infinity]", [INF, -INF]),
+        rule("2.3 scalar", "int32", "7", 7),
+        rule("2.3 any rank", "int32", "[[[1], [2]]]", [[[1], [2]]]),
+        rule("2.3 empty", "int64", "[]", []),
+        rule("2.3 zero-size", "int64", "[[], []]", [[], []]),
+        rule("2.3 int32", "int32", f"[{-(2**31)}, {2**31 - 1}]", [-(2**31), 2**31 - 1]),
+        rule("2.3 int64", "int64", f"[{-(2**63)}, {LARGEST}]", [-(2**63), LARGEST]),
+        rule("2.3 uint32", "uint32", f"[0, {2**32 - 1}]", [0, 2**32 - 1]),
+        rule("2.3 uint64", "uint64", f"[0, {2**64 - 1}]", [0, 2**64 - 1]),
+        rule("2.3 int8 wraps", "int8", "[300, -129]", [44, 127]),
+        rule("2.3 uint8 wraps", "uint8", "[300, -1]", [44, 255]),
+        rule("2.3 int16 wraps", "int16", "[65537]", [1]),
+        rule("2.3 bool", "bool", "[true, false]", [True, False]),
+        rule("2.3 string", "string", r'["\u00e9", ""]', ["é", ""]),
+        rule("2.3 base64", "string", '[{"b64": "aGk="}, "hi"]', ["hi", "hi"]),
+        rule("2.3 base64 alone", "string", '{"b64": "aGk="}', "hi"),
+        rule("2.3 base64 without padding", "string", '[{"b64": "aGk"}]', ["hi"]),
+        rule("2.3 base64 with spaces", "string", r'[{"b64": "aG k\n="}]', ["hi"]),
+    ],
 )
-def test_floats_read_back_as_the_same_float32(rest, value):
-    (found,) = rest.columns("floats", [value])
-    assert np.float32(found) == np.float32(value)
+def test_values(conforming, dtype, tokens, expected):
+    body = f'{{"signature_name": "{dtype}", "inputs": {tokens}}}'.encode()
+    assert predict(conforming, body) == (200, {"outputs": expected})
 
 
-def test_doubles_read_back_as_they_were(rest):
-    assert rest.columns("doubles", [1 / 3, 1e300]) == [1 / 3, 1e300]
+def test_2_3_an_input_named_b64_is_unreachable_by_name(conforming):
+    document = {"signature_name": "named_b64", "inputs": {"b64": "aGk="}}
+    assert predict(conforming, document) == (200, {"outputs": "hi"})
 
 
-def test_whole_floats_are_floats(rest):
-    _, text = rest("POST", "/v1/models/rules:predict", {"inputs": [2.0]})
-    assert "3.0" in text
+@pytest.mark.parametrize("token", ["NaN", "[NaN]"])
+def test_2_3_nan_is_a_number(conforming, token):
+    body = f'{{"signature_name": "float32", "inputs": {token}}}'.encode()
+    code, answer = predict(conforming, body)
+    assert code == 200 and "nan" in str(answer["outputs"])
 
 
-def test_halves_cannot_travel(rest):
-    code, message = rest.columns("halves", [1.0])
-    assert code == 400 and "Failed to write JSON value for tensor type" in message
+@pytest.mark.parametrize(
+    ("dtype", "token", "message"),
+    [
+        rule("2.3 int as float", "int64", "1.0", "1.0 Type: Number is not of expected"),
+        rule("2.3 int with exponent", "int32", "1e2", "Type: Number"),
+        rule("2.3 int as bool", "int32", "true", "Type: True"),
+        rule("2.3 int as string", "int64", '"1"', "Type: String"),
+        rule("2.3 beyond int32", "int32", str(2**31), "Type: Number"),
+        rule("2.3 beyond int64", "int64", str(2**63), "Type: Number"),
+        rule("2.3 beyond uint32", "uint32", str(2**32), "Type: Number"),
+        rule("2.3 beyond uint64", "uint64", str(2**64), "Type: Number"),
+        rule("2.3 negative uint32", "uint32", "-1", "Type: Number"),
+        rule("2.3 negative uint64", "uint64", "-1", "Type: Number"),
+        rule("2.3 quoted NaN", "float32", '"NaN"', "of expected type: float"),
+        rule("2.3 lower-case nan", "float32", "nan", "JSON Parse error"),
+        rule("2.3 lower-case infinity", "float32", "infinity", "JSON Parse error"),
+        rule("2.3 float as bool", "float64", "false", "of expected type: double"),
+        rule("2.3 bool as int", "bool", "1", "Type: Number is not of expected"),
+        rule("2.3 null string", "string", "null", "null Type: Null"),
+        rule("2.3 string as number", "string", "1", "Type: Number"),
+        rule("2.3 url-safe base64", "string", '{"b64": "_-8="}', "base64 decode"),
+        rule("2.3 b64 not alone", "string", '[{"b64": "aGk=", "x": 1}]', "base64 data"),
+        rule("2.3 b64 of a number", "string", '[{"b64": 1}]', "base64 data"),
+        rule("2.3 b64 of an int", "int32", '[{"b64": "aGk="}]', "Type: Object"),
+    ],
+)
+def test_refused_values(conforming, dtype, token, message):
+    body = f'{{"signature_name": "{dtype}", "inputs": {token}}}'.encode()
+    code, answer = predict(conforming, body)
+    assert code == 400 and message in answer["error"]
 
 
-def test_what_the_graph_refuses(rest):
-    code, message = rest.columns("row", [0.0, 9.0])
-    assert code == 400 and "indices[1] = 9 is not in [0, 2)" in message
+@pytest.mark.parametrize("dtype", ["uint16", "float16", "bfloat16"])
+def test_2_3_types_that_json_has_not(conforming, dtype):
+    body = {"signature_name": dtype, "inputs": [1]}
+    code, answer = predict(conforming, body)
+    assert code == 501 and dtype in answer["error"]
+    body = {"signature_name": dtype, "instances": [1]}
+    code, answer = predict(conforming, body)
+    assert code == 400 and "Failed to process element: 0" in answer["error"]
 
 
-# Status and metadata
-def test_status(rest):
-    code, text = rest("GET", "/v1/models/rules")
-    states = json.loads(text)["model_version_status"]
-    assert code == 200 and [s["version"] for s in states] == ["12", "7"]
-    assert states[0] == {
-        "version": "12",
-        "state": "AVAILABLE",
-        "status": {"error_code": "OK", "error_message": ""},
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        rule("2.4 rows", {"instances": [2, 4]}, {"predictions": [3.0, 4.0]}),
+        rule("2.3 rows as objects", {"instances": [{"x": 2}]}, {"predictions": [3.0]}),
+        rule(
+            "2.3 rows get a new axis",
+            {"instances": [[[2]], [[4]]]},
+            {"predictions": [[[3.0]], [[4.0]]]},
+        ),
+        rule("2.3 rows of nothing", {"instances": [[], []]}, {"predictions": [[], []]}),
+        rule(
+            "2.4 rows of several outputs",
+            {
+                "signature_name": "two",
+                "instances": [
+                    {"a": [1, 2], "b": "x"},
+                    {"b": {"b64": "eQ"}, "a": [3, 4]},
+                ],
+            },
+            {
+                "predictions": [
+                    {"sum": 3.0, "text": "x", "text_bytes": {"b64": "eA=="}},
+                    {"sum": 7.0, "text": "y", "text_bytes": {"b64": "eQ=="}},
+                ]
+            },
+        ),
+        rule(
+            "2.4 columns of several outputs",
+            {"signature_name": "two", "inputs": {"a": [1, 2], "b": ["x"]}},
+            {"outputs": {"sum": 3.0, "text": ["x"], "text_bytes": [{"b64": "eA=="}]}},
+        ),
+        rule(
+            "2.4 columns may differ in size",
+            {"signature_name": "uneven", "inputs": [1, 2]},
+            {"outputs": {"y": [1.0, 2.0], "z": [1.0]}},
+        ),
+        rule(
+            "2.4 columns of rank 0",
+            {"signature_name": "scalar", "inputs": [1, 2]},
+            {"outputs": 3.0},
+        ),
+        rule(
+            "1.4 shapes are not checked",
+            {"inputs": [[[2]]]},
+            {"outputs": [[[3.0]]]},
+        ),
+    ],
+)
+def test_formats(conforming, document, expected):
+    assert predict(conforming, document) == (200, expected)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "token", "text"),
+    [
+        rule("2.4 six digits", "float32", "0.1", "0.1"),
+        rule("2.4 nine digits", "float32", "0.3333333432674408", "0.333333343"),
+        rule("2.4 a whole float", "float32", "3", "3.0"),
+        rule("2.4 a large float", "float32", "9000000", "9e+06"),
+        rule("2.4 a small float", "float32", "0.00003", "3e-05"),
+        rule("2.4 minus zero", "float32", "-0.0", "-0.0"),
+        rule("2.4 17 digits", "float64", "0.1234567890123", "0.12345678901230001"),
+        rule("2.4 six digits of a double", "float64", "0.5", "0.5"),
+        rule("2.4 NaN", "float32", "NaN", "NaN"),
+        rule("2.4 Infinity", "float32", "Infinity", "Infinity"),
+        rule("2.4 minus Infinity", "float64", "-Infinity", "-Infinity"),
+        rule("2.4 int", "int64", "3", "3"),
+        rule("2.4 raw bytes", "string", '{"b64": "/w=="}', b'"\xff"'),
+    ],
+)
+def test_digits_of_answers(conforming, dtype, token, text):
+    body = f'{{"signature_name": "{dtype}", "inputs": {token}}}'.encode()
+    code, _, answer = ask(conforming, "POST", "/v1/models/small:predict", body)
+    text = text if isinstance(text, bytes) else text.encode()
+    assert (code, answer) == (200, b'{"outputs": ' + text + b"}")
+
+
+@pytest.mark.parametrize("place", ["", "/versions/1", "/labels/stable", "/labels/none"])
+def test_2_6_status(conforming, place):
+    """A version is picked; labels are ignored, even unknown ones."""
+    code, kind, body = ask(conforming, "GET", f"{HALF}{place}")
+    assert (code, kind) == (200, "application/json")
+    versions = [1] if "versions" in place else [LARGEST, 1]
+    ok = {"error_code": "OK", "error_message": ""}
+    assert json.loads(body) == {
+        "model_version_status": [
+            {"version": str(version), "state": "AVAILABLE", "status": ok}
+            for version in versions
+        ]
     }
-    # Labels are not looked at.
-    assert rest("GET", "/v1/models/rules/labels/nobody")[0] == 200
-    assert len(json.loads(rest("GET", "/v1/models/rules/versions/7")[1])) == 1
 
 
-def test_metadata(rest):
-    code, text = rest("GET", "/v1/models/rules/labels/stable/metadata")
-    answer = json.loads(text)
-    assert code == 200
-    assert answer["model_spec"] == {
-        "name": "rules",
+@pytest.mark.parametrize(
+    ("place", "version"),
+    [("", LARGEST), ("/versions/1", 1), ("/labels/stable", 1)],
+)
+def test_2_6_metadata(conforming, place, version):
+    code, _, body = ask(conforming, "GET", f"{HALF}{place}/metadata")
+    document = json.loads(body)
+    assert code == 200 and document["model_spec"] == {
+        "name": "half",
         "signature_name": "",
-        "version": "7",
+        "version": str(version),
     }
-    found = answer["metadata"]["signature_def"]["signature_def"]
-    assert found["two"]["method_name"] == "tensorflow/serving/predict"
-    assert found["two"]["inputs"]["b"]["dtype"] == "DT_STRING"
-    assert found["two"]["defaults"] == {}
-    assert found["row"]["inputs"]["x"]["tensor_shape"] == {
-        "dim": [{"size": "-1", "name": ""}],
-        "unknown_rank": False,
-    }
-    assert "__saved_model_init_op" in found
+    signatures = document["metadata"]["signature_def"]["signature_def"]
+    assert set(signatures) == {"serving_default", "__saved_model_init_op"}
+    default = signatures["serving_default"]
+    assert default["defaults"] == {}
+    assert default["method_name"] == "tensorflow/serving/predict"
+    assert default["inputs"]["x"]["dtype"] == "DT_FLOAT"
+    assert default["inputs"]["x"]["tensor_shape"] == {"dim": [], "unknown_rank": True}
 
 
-def test_metrics(rest):
-    code, text = rest("GET", "/monitoring/prometheus/metrics")
-    assert code == 200 and rest.headers["Content-Type"].startswith("text/plain")
-    names = ':tensorflow:serving:request_count{model_name="rules",status="OK"}'
-    assert names in text
-    # Names that clients make up are not kept.
-    rest.predict(ONE, model="made-up")
-    assert "made-up" not in rest("GET", "/monitoring/prometheus/metrics")[1]
+def test_2_6_sizes_are_strings(conforming):
+    body = ask(conforming, "GET", "/v1/models/small/metadata")[2]
+    signatures = json.loads(body)["metadata"]["signature_def"]["signature_def"]
+    shape = signatures["nothing"]["outputs"]["y"]["tensor_shape"]
+    assert shape == {"dim": [{"size": "1", "name": ""}], "unknown_rank": False}

@@ -53,7 +53,7 @@ def test_grpc_predict(toy, channel, expected):
         (
             lambda r: r.inputs["n_items"].CopyFrom(tf.make_tensor_proto([1.0])),
             "INVALID_ARGUMENT",
-            "int32 but float32 is provided",
+            "int32 but float is provided",
         ),
         (lambda r: r.output_filter.append("x"), "INVALID_ARGUMENT", "alias"),
     ],

@@ -12,6 +12,7 @@ def parse(text):
 
 
 def test_what_real_servers_take():
+    assert parse(r'{"a": "\\ud800 \ud83d\uDE00"}') == {"a": "\\ud800 😀"}
     assert parse('\ufeff {"a": 1} trailing') == {"a": 1}
     assert parse('{"a": 1, "b": 2, "a": 3}') == {"a": 1, "b": 2}
     assert parse('{"a": [NaN, -Infinity]}')["a"][1] == -np.inf
@@ -32,6 +33,9 @@ def test_what_real_servers_take():
         '{"a": ' + "[" * 500_000 + "]" * 500_000 + "}",
         '{"a": ' + "1" * 5000 + "}",
         "{'a': 1}",
+        r'{"a": "\ud800"}',
+        r'{"a": "\udcff"}',
+        r'{"a": "\ud83d\ud83d\ude00"}',
     ],
 )
 def test_what_they_do_not(body):
@@ -88,7 +92,7 @@ def test_strings():
         ([{"b64": "AA", "x": 1}], "string", "base64 data"),
         ([{"b64": 3}], "string", "base64 data"),
         ([{"b64": "AA"}], "int64", "Type: Object"),
-        ("\ud800", "string", "surrogate"),
+        (json.loads("[" * 32 + "]" * 32), "int64", "nested 32 deep"),
     ],
 )
 def test_refused_values(value, dtype, message):

@@ -31,22 +31,29 @@ def test_many_threads_get_their_own_answers(toy, client, expected):
     assert not failed
 
 
-def test_new_versions_are_picked_up_and_broken_ones_are_not(toy, base, client):
-    model = base / "ranker"
-    shutil.copytree(model / "1", model / "draft")
-    (model / "draft").rename(model / "2")
-    wait_for(lambda: [v["version"] for v in client.status("ranker")] == ["2"])
-    shutil.copytree(model / "2", model / "draft")
-    (model / "draft" / "saved_model.pb").write_bytes(b"broken")
-    (model / "draft").rename(model / "3")
-    wait_for(lambda: len(client.status("ranker")) == 2)
-    wait_for(lambda: client.status("ranker")[0]["state"] == "END")
-    assert client.status("ranker")[0]["status"]["error_code"] != "OK"
-    assert client.status("ranker")[1]["state"] == "AVAILABLE"
-    assert client.predict("ranker", toy.request())["score"].shape == (2, 3)
-    shutil.rmtree(model / "3")
-    shutil.rmtree(model / "2")
-    wait_for(lambda: [v["version"] for v in client.status("ranker")] == ["1"])
+def test_new_versions_are_picked_up_and_broken_ones_are_not(toy, base, tmp_path):
+    model = tmp_path / "ranker"
+    shutil.copytree(base / "ranker" / "1", model / "1")
+    ports = {"rest_api_port": 0, "grpc_port": 0}
+    with Server(tmp_path, poll_seconds=0.05, **ports) as server:
+        client = Client(server.url)
+        shutil.copytree(model / "1", model / "draft")
+        (model / "draft").rename(model / "2")
+        wait_for(lambda: states(client) == {"2": "AVAILABLE", "1": "END"})
+        shutil.copytree(model / "2", model / "draft")
+        (model / "draft" / "saved_model.pb").write_bytes(b"broken")
+        (model / "draft").rename(model / "3")
+        broken = {"3": "END", "2": "AVAILABLE", "1": "END"}
+        wait_for(lambda: states(client) == broken)
+        assert client.status("ranker")[0]["status"]["error_code"] != "OK"
+        assert client.predict("ranker", toy.request())["score"].shape == (2, 3)
+        shutil.rmtree(model / "3")
+        shutil.rmtree(model / "2")
+        wait_for(lambda: states(client) == {"3": "END", "2": "END", "1": "AVAILABLE"})
+
+
+def states(client):
+    return {v["version"]: v["state"] for v in client.status("ranker")}
 
 
 def wait_for(condition):

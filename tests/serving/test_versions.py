@@ -78,7 +78,10 @@ def test_a_broken_new_version_keeps_the_old_one(tmp_path, manager, load):
     write(tmp_path, 2, "mended")
     manager.poll()
     assert manager.get("m") == (2, "mended")
-    assert [v.number for v in manager.states("m")] == [2]
+    assert [(v.number, v.state) for v in manager.states("m")] == [
+        (2, "AVAILABLE"),
+        (1, "END"),
+    ]
 
 
 def test_deleting_a_version_rolls_back(tmp_path, manager):

@@ -20,26 +20,52 @@ def serve(
     model_config_file: Annotated[
         Path | None, typer.Option("--model_config_file")
     ] = None,
+    model_name: Annotated[str, typer.Option("--model_name")] = "default",
+    model_base_path: Annotated[Path | None, typer.Option("--model_base_path")] = None,
     model_config_file_poll_wait_seconds: Annotated[
         float,
         typer.Option(
             "--model_config_file_poll_wait_seconds",
-            help="Time between two looks at the file; 0 for one.",
+            help="Read the config again this often; 0 for never.",
+            min=0,
         ),
     ] = 0,
-    model_name: Annotated[str, typer.Option("--model_name")] = "default",
-    model_base_path: Annotated[Path | None, typer.Option("--model_base_path")] = None,
+    file_system_poll_wait_seconds: Annotated[
+        float,
+        typer.Option(
+            "--file_system_poll_wait_seconds",
+            help="Look for new versions this often.",
+            min=0.01,
+        ),
+    ] = 1,
+    max_body_bytes: Annotated[
+        int,
+        typer.Option("--max_body_bytes", help="Longest request; 413 beyond.", min=1),
+    ] = 64 << 20,
 ) -> None:
     """Serves SavedModels as TF Serving does, for development and small shops.
 
     Takes tensorflow_model_server's flag names, so that the real binary can take its
-    place.
+    place. Metrics are at /monitoring/prometheus/metrics of the REST port.
     """
     from tfmm.serving.terminal import models_of, serve_and_tell
 
-    poll = model_config_file_poll_wait_seconds
-    models = models_of(folder, model_config_file, model_name, model_base_path, poll)
-    serve_and_tell(models, host, rest_api_port, port, console)
+    models = models_of(
+        folder,
+        model_config_file,
+        model_name,
+        model_base_path,
+        model_config_file_poll_wait_seconds,
+    )
+    serve_and_tell(
+        models,
+        host,
+        console,
+        rest_api_port=rest_api_port,
+        grpc_port=port,
+        poll_seconds=file_system_poll_wait_seconds,
+        max_body_bytes=max_body_bytes,
+    )
 
 
 @app.command()

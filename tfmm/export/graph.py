@@ -109,15 +109,25 @@ def load_saved_model(folder: Path) -> Any:
     Raises:
         TfmmError: If they are used and tensorflow-text is not installed.
     """
-    if needs_text_ops(read_graph(folder)):
-        try:
-            import tensorflow_text  # noqa: F401
-        except ImportError as error:
-            raise TfmmError(
-                "The graph uses TF Text operations, but tensorflow-text is missing. "
-                f"Received: {error}. Install it: pip install tensorflow-text."
-            ) from error
+    register_operations(read_graph(folder))
     return tf.saved_model.load(str(folder), tags=[SERVED_TAG])
+
+
+def register_operations(graph: Any) -> None:
+    """Makes TF Text's operations known to this process if a graph uses them.
+
+    Raises:
+        TfmmError: If they are used and tensorflow-text is not installed.
+    """
+    if not needs_text_ops(graph):
+        return
+    try:
+        import tensorflow_text  # noqa: F401
+    except ImportError as error:
+        raise TfmmError(
+            "The graph uses TF Text operations, but tensorflow-text is missing. "
+            f"Received: {error}. Install it: pip install tensorflow-text."
+        ) from error
 
 
 def check_graph(folder: Path, server: str = SERVER) -> dict[str, str]:

@@ -1,14 +1,13 @@
 """Which models a server serves, and which of their versions."""
 
-import logging
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfmm.errors import TfmmError
 
-_LOG = logging.getLogger("tfmm.serving")
+_MAX_VERSION = 2**63 - 1
+_MAX_DIGITS = len(str(_MAX_VERSION))
 
 
 @dataclass(frozen=True)
@@ -74,13 +73,26 @@ def version_folders(folder: Path) -> dict[int, Path]:
     """Version -> folder, of the subfolders named by a number that hold a SavedModel."""
     if not folder.is_dir():
         return {}
+    named = ((to_version(path.name), path) for path in folder.iterdir())
     return {
-        int(path.name): path
-        for path in folder.iterdir()
-        if path.name.isascii()
-        and path.name.isdigit()
-        and (path / "saved_model.pb").is_file()
+        version: path
+        for version, path in named
+        if version is not None and (path / "saved_model.pb").is_file()
     }
+
+
+def to_version(text: str) -> int | None:
+    """The version that a text of digits is; None if it is none, or beyond int64.
+
+    Example:
+        >>> [to_version(text) for text in ("00000123", "1.5", "9223372036854775808")]
+        [123, None, None]
+    """
+    digits = text.lstrip("0") or "0"
+    if not (text and text.isascii() and text.isdigit()) or len(digits) > _MAX_DIGITS:
+        return None
+    version = int(digits)
+    return version if version <= _MAX_VERSION else None
 
 
 def parse_model_config(path: str | Path) -> dict[str, ModelConfig]:
@@ -133,43 +145,3 @@ def parse_model_config(path: str | Path) -> dict[str, ModelConfig]:
             dict(config.version_labels),
         )
     return found
-
-
-class ModelConfigFile:
-    """The models of a `models.config` that may change while they are served.
-
-    A file that cannot be read any more leaves the models as they were, and is told
-    once.
-
-    Args:
-        path: The file.
-        poll_seconds: Time between two looks at it; 0 for a single one, as in TF
-            Serving.
-
-    Raises:
-        TfmmError: As of `parse_model_config`.
-    """
-
-    def __init__(self, path: str | Path, poll_seconds: float = 0) -> None:
-        self._path, self._poll_seconds = Path(path), poll_seconds
-        self._found = parse_model_config(path)
-        self._failing = ""
-        self._looked = time.monotonic()
-
-    def __call__(self) -> dict[str, ModelConfig]:
-        """The models as the file has them now."""
-        if self._poll_seconds and self._is_time():
-            try:
-                self._found, self._failing = parse_model_config(self._path), ""
-            except TfmmError as error:
-                if str(error) != self._failing:
-                    _LOG.warning("The models stay as they are. %s", error)
-                self._failing = str(error)
-        return self._found
-
-    def _is_time(self) -> bool:
-        now = time.monotonic()
-        if now - self._looked < self._poll_seconds:
-            return False
-        self._looked = now
-        return True

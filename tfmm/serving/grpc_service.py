@@ -1,37 +1,44 @@
 """TF Serving's gRPC services: Predict, GetModelMetadata and GetModelStatus."""
 
+import logging
+from collections.abc import Callable
 from concurrent import futures
 from typing import Any
 
 import grpc
-import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
-    model_service_pb2_grpc,
     predict_pb2,
-    prediction_service_pb2_grpc,
 )
 
 from tfmm.errors import TfmmError
+from tfmm.serving.http import MAX_BODY_BYTES
 from tfmm.serving.json_tensor import DEFAULT_SIGNATURE
-from tfmm.serving.loader import LoadedModel
+from tfmm.serving.loader import LoadedModel, check_names
 from tfmm.serving.status import StatusError, invalid
-from tfmm.serving.tensor_protos import to_array, to_proto
+from tfmm.serving.tensor_protos import fill_proto, read_proto
 from tfmm.serving.versions import ModelManager
 
 METADATA_FIELD = "signature_def"
 _MAX_MESSAGE = 1024
 _THREADS = 8
+_LOG = logging.getLogger("tfmm.serving")
 
 
-def grpc_server(address: tuple[str, int], manager: ModelManager) -> tuple[Any, int]:
+def grpc_server(
+    address: tuple[str, int],
+    manager: ModelManager,
+    max_tensor_bytes: int = MAX_BODY_BYTES,
+) -> tuple[Any, int]:
     """A gRPC server, not yet started, and the port it is bound to.
 
     Args:
         address: Host and port; port 0 takes a free one.
         manager: The models.
+        max_tensor_bytes: Longest tensor of a request.
 
     Raises:
         TfmmError: If the port is taken.
@@ -44,12 +51,7 @@ def grpc_server(address: tuple[str, int], manager: ModelManager) -> tuple[Any, i
             ("grpc.so_reuseport", 0),
         ],
     )
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        _PredictionService(manager), server
-    )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-        _ModelService(manager), server
-    )
+    server.add_generic_rpc_handlers(_handlers(_Service(manager, max_tensor_bytes)))
     host, port = address
     try:
         return server, server.add_insecure_port(f"{host}:{port}")
@@ -60,62 +62,71 @@ def grpc_server(address: tuple[str, int], manager: ModelManager) -> tuple[Any, i
         ) from error
 
 
-class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    def __init__(self, manager: ModelManager) -> None:
+def _handlers(service: "_Service") -> list[grpc.GenericRpcHandler]:
+    prediction = {
+        "Predict": _unary(service.predict, predict_pb2.PredictRequest),
+        "GetModelMetadata": _unary(
+            service.metadata, get_model_metadata_pb2.GetModelMetadataRequest
+        ),
+    }
+    model = {
+        "GetModelStatus": _unary(
+            service.status, get_model_status_pb2.GetModelStatusRequest
+        )
+    }
+    handler = grpc.method_handlers_generic_handler
+    return [
+        handler("tensorflow.serving.PredictionService", prediction),
+        handler("tensorflow.serving.ModelService", model),
+        _LeftOut(),
+    ]
+
+
+def _unary(answer: Callable[[Any], Any], request: Any) -> grpc.RpcMethodHandler:
+    def call(message: Any, context: Any) -> Any:
+        try:
+            return answer(message)
+        except StatusError as error:
+            _abort(context, error)
+        except Exception:
+            _LOG.exception("a %s failed", request.__name__)
+            _abort(context, StatusError("INTERNAL", "Internal error, see log."))
+
+    return grpc.unary_unary_rpc_method_handler(
+        call, request.FromString, lambda response: response.SerializeToString()
+    )
+
+
+class _LeftOut(grpc.GenericRpcHandler):
+    """Answers what the embedded server has not, for any kind of call."""
+
+    def service(self, handler_call_details: Any) -> grpc.RpcMethodHandler:
+        method = handler_call_details.method
+
+        def refuse(requests: Any, context: Any) -> Any:
+            message = (
+                f"The embedded server has no {method}. Use the real TensorFlow "
+                "Serving, tensorflow_model_server."
+            )
+            _abort(context, StatusError("UNIMPLEMENTED", message))
+
+        return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+class _Service:
+    def __init__(self, manager: ModelManager, max_tensor_bytes: int) -> None:
         self._manager = manager
+        self._max_tensor_bytes = max_tensor_bytes
 
-    def Predict(self, request: Any, context: Any) -> Any:
-        name = self._manager.served(request.model_spec.name)
-        try:
-            with self._manager.metrics.request(name, "GRPC"):
-                return self._predict(request)
-        except StatusError as error:
-            _abort(context, error)
-
-    def Classify(self, request: Any, context: Any) -> Any:
-        _left_out(context, "Classify")
-
-    def Regress(self, request: Any, context: Any) -> Any:
-        _left_out(context, "Regress")
-
-    def MultiInference(self, request: Any, context: Any) -> Any:
-        _left_out(context, "MultiInference")
-
-    def GetModelMetadata(self, request: Any, context: Any) -> Any:
-        try:
-            return self._metadata(request)
-        except StatusError as error:
-            _abort(context, error)
-
-    def _predict(self, request: Any) -> Any:
-        number, model = _find(self._manager, request)
-        signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
-        if signature not in model.signature_defs:
-            raise StatusError(
-                "FAILED_PRECONDITION",
-                f'Serving signature key "{signature}" not found.',
-            )
-        dtypes = model.dtypes(signature)
-        inputs = {
-            name: _array(p, dtypes.get(name)) for name, p in request.inputs.items()
-        }
+    def predict(self, request: Any) -> Any:
         name = request.model_spec.name
-        outputs = self._manager.run(name, model, signature, inputs)
-        response = predict_pb2.PredictResponse()
-        _fill_spec(response, request, number)
-        response.model_spec.signature_name = signature
-        for name in _filtered(request, outputs):
-            value = outputs[name]
-            response.outputs[name].CopyFrom(to_proto(value))
-        return response
+        with self._manager.metrics.request(self._manager.known_name(name), "GRPC"):
+            return self._predict(request)
 
-    def _metadata(self, request: Any) -> Any:
-        number, model = _find(self._manager, request)
-        if list(request.metadata_field) != [METADATA_FIELD]:
-            raise invalid(
-                f"Metadata field must be {METADATA_FIELD!r}. "
-                f"Received: {list(request.metadata_field)}"
-            )
+    def metadata(self, request: Any) -> Any:
+        _check_spec(request)
+        _check_fields(list(request.metadata_field))
+        number, model = self._find(request)
         found = get_model_metadata_pb2.SignatureDefMap()
         for name, signature in model.signature_defs.items():
             found.signature_def[name].CopyFrom(signature)
@@ -124,20 +135,12 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         response.metadata[METADATA_FIELD].Pack(found)
         return response
 
-
-class _ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    def __init__(self, manager: ModelManager) -> None:
-        self._manager = manager
-
-    def GetModelStatus(self, request: Any, context: Any) -> Any:
+    def status(self, request: Any) -> Any:
+        _check_spec(request)
         name, version, _ = _which(request)
-        try:
-            states = self._manager.states(name, version)
-        except StatusError as error:
-            _abort(context, error)
         response = get_model_status_pb2.GetModelStatusResponse()
         kinds = get_model_status_pb2.ModelVersionStatus.State
-        for state in states:
+        for state in self._manager.states(name, version):
             status = response.model_version_status.add()
             status.version = state.number
             status.state = kinds.Value(state.state)
@@ -147,19 +150,51 @@ class _ModelService(model_service_pb2_grpc.ModelServiceServicer):
                 status.status.error_message = state.error.message
         return response
 
-    def HandleReloadConfigRequest(self, request: Any, context: Any) -> Any:
-        _left_out(context, "HandleReloadConfigRequest")
+    def _predict(self, request: Any) -> Any:
+        _check_spec(request)
+        number, model = self._find(request)
+        signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
+        if signature not in model.signature_defs:
+            raise StatusError(
+                "FAILED_PRECONDITION",
+                f'Serving signature key "{signature}" not found.',
+            )
+        dtypes = model.dtypes(signature)
+        check_names(set(request.inputs), set(dtypes))
+        _check_dtypes(request, dtypes)
+        filtered = _filtered(request, model.signature_defs[signature].outputs)
+        inputs = {
+            name: read_proto(proto, self._max_tensor_bytes)
+            for name, proto in request.inputs.items()
+        }
+        with self._manager.metrics.run(request.model_spec.name):
+            outputs = model.run(signature, inputs)
+        response = predict_pb2.PredictResponse()
+        _fill_spec(response, request, number)
+        response.model_spec.signature_name = signature
+        for name in filtered:
+            fill_proto(response.outputs[name], outputs[name])
+        return response
+
+    def _find(self, request: Any) -> tuple[int, LoadedModel]:
+        if not request.model_spec.name:
+            raise invalid("ModelSpec has no name specified.")
+        return self._manager.get(*_which(request))  # type: ignore[return-value]
 
 
-def _left_out(context: Any, method: str) -> None:
-    message = f"The embedded server has no {method}; TensorFlow Serving has."
-    _abort(context, StatusError("UNIMPLEMENTED", message))
-
-
-def _find(manager: ModelManager, request: Any) -> tuple[int, LoadedModel]:
-    if not request.model_spec.name:
+def _check_spec(request: Any) -> None:
+    if not request.HasField("model_spec"):
         raise invalid("Missing ModelSpec")
-    return manager.get(*_which(request))  # type: ignore[return-value]
+
+
+def _check_fields(fields: list[str]) -> None:
+    if not fields:
+        raise invalid(
+            "GetModelMetadataRequest must specify at least one metadata_field"
+        )
+    for field in fields:
+        if field != METADATA_FIELD:
+            raise invalid(f"Metadata field {field} is not supported")
 
 
 def _which(request: Any) -> tuple[str, int | None, str | None]:
@@ -174,22 +209,35 @@ def _fill_spec(response: Any, request: Any, version: int) -> None:
     response.model_spec.version.value = version
 
 
-def _array(proto: Any, dtype: str | None) -> np.ndarray:
-    received = tf.as_dtype(proto.dtype).name
-    if dtype is not None and received != dtype:
-        raise invalid(f"Expects an input to be {dtype} but {received} is provided")
-    try:
-        return to_array(proto)
-    except (TypeError, ValueError) as error:
-        raise invalid(f"Could not parse a tensor proto: {error}") from error
+def _check_dtypes(request: Any, dtypes: dict[str, str]) -> None:
+    for place, name in enumerate(sorted(dtypes)):
+        received = request.inputs[name].dtype
+        expected = tf.as_dtype(dtypes[name]).as_datatype_enum
+        if received != expected:
+            raise invalid(
+                f"Expects arg[{place}] to be {_type_name(expected)} but "
+                f"{_type_name(received)} is provided"
+            )
 
 
-def _filtered(request: Any, outputs: dict[str, np.ndarray]) -> list[str]:
-    wanted = list(request.output_filter) or list(outputs)
-    unknown = [name for name in wanted if name not in outputs]
-    if unknown or len(set(wanted)) < len(wanted):
-        raise invalid(f"output tensor alias not found or repeated: {unknown or wanted}")
-    return wanted
+def _type_name(dtype: int) -> str:
+    if dtype not in types_pb2.DataType.values():
+        return str(dtype)
+    return types_pb2.DataType.Name(dtype).removeprefix("DT_").lower()
+
+
+def _filtered(request: Any, outputs: Any) -> list[str]:
+    wanted: list[str] = []
+    for name in request.output_filter:
+        if name not in outputs:
+            raise invalid(
+                f"output tensor alias not found in signature: {name} Outputs expected "
+                f"to be in the set {{{','.join(sorted(outputs))}}}."
+            )
+        if name in wanted:
+            raise invalid(f"duplicate output tensor alias: {name}")
+        wanted.append(name)
+    return wanted or list(outputs)
 
 
 def _abort(context: Any, error: StatusError) -> None:

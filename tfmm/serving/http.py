@@ -1,37 +1,32 @@
-"""HTTP/1.1 around the REST routes: bodies, keep-alive, limits."""
+"""HTTP/1.1 around the REST routes: keep-alive, and bounds on time and number."""
 
-import contextlib
+import io
 import logging
-import re
-import socket
-import threading
-import time
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import suppress
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
 from typing import Any
 
+from tfmm.serving.connections import Connections, linger
+from tfmm.serving.http_body import read_body
 from tfmm.serving.rest import Answer, error_answer, respond
-from tfmm.serving.status import StatusError, invalid
+from tfmm.serving.status import StatusError
+from tfmm.serving.timed_reader import TimedReader
 from tfmm.serving.versions import ModelManager
 
 MAX_BODY_BYTES = 64 << 20
-IDLE_SECONDS = 60
-BODY_SECONDS = 60.0
 MAX_CONNECTIONS = 512
-_PIECE = 1 << 16
-_HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]{1,15}")
-_TOO_MANY = (
-    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
-    b"Content-Type: application/json\r\nContent-Length: 33\r\n\r\n"
-    b'{"error": "Too many connections"}'
-)
-_GZIP = 16 + zlib.MAX_WBITS
+IDLE_SECONDS = 60.0
+REQUEST_SECONDS = 60.0
+_ACCEPT_SECONDS = 0.1
+_REFUSE_SECONDS = 0.05
+_MAX_LINE = 65536
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
 _LOG = logging.getLogger("tfmm.serving")
 
 
-class RestServer(ThreadingHTTPServer):
+class RestServer(ThreadingTCPServer):
     """Answers TF Serving's REST calls, one thread a connection.
 
     It takes its port at once and refuses connections until `open`.
@@ -39,11 +34,12 @@ class RestServer(ThreadingHTTPServer):
     Args:
         address: Host and port; port 0 takes a free one.
         max_body_bytes: Longest body, also once inflated; longer ones get a 413.
-        body_seconds: Longest time that a body may take to arrive; slower ones get a
-            408.
-        max_connections: Most connections at a time; further ones get a 503.
+        max_connections: Most connections at once; further ones get a 503.
+        request_seconds: Longest time a request may take to arrive, and its answer to
+            be taken; slower ones get a 408.
     """
 
+    allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 128
 
@@ -51,15 +47,12 @@ class RestServer(ThreadingHTTPServer):
         self,
         address: tuple[str, int],
         max_body_bytes: int = MAX_BODY_BYTES,
-        body_seconds: float = BODY_SECONDS,
         max_connections: int = MAX_CONNECTIONS,
+        request_seconds: float = REQUEST_SECONDS,
     ) -> None:
-        self._open: set[Any] = set()
         self.max_body_bytes = max_body_bytes
-        self.body_seconds = body_seconds
-        self._free = threading.BoundedSemaphore(max_connections)
-        self._busy = 0
-        self._idle = threading.Condition()
+        self.request_seconds = request_seconds
+        self.connections = Connections(max_connections)
         super().__init__(address, _Handler, bind_and_activate=False)
         try:
             self.server_bind()
@@ -68,51 +61,35 @@ class RestServer(ThreadingHTTPServer):
             raise
 
     def open(self, manager: ModelManager) -> None:
-        """Accepts connections from now on and answers them from these models."""
+        """Lets connections queue; `run` answers them from these models."""
         self.manager = manager
         self.server_activate()
 
+    def run(self) -> None:
+        """Accepts connections until `close`."""
+        self.serve_forever(_ACCEPT_SECONDS)
+
+    def close(self, grace: float) -> None:
+        """Accepts no more; waits so many seconds for answers under way."""
+        if hasattr(self, "manager"):
+            self.shutdown()
+        self.server_close()
+        self.connections.close(grace)
+
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answers on a thread of its own; refuses where there are too many."""
-        if not self._free.acquire(blocking=False):
-            with contextlib.suppress(OSError):
-                request.sendall(_TOO_MANY)
-            self.shutdown_request(request)
+        if self.connections.admit(request):
+            super().process_request(request, client_address)
             return
-        super().process_request(request, client_address)
+        error = StatusError("UNAVAILABLE", "Too many connections. Try again later.")
+        with suppress(OSError):
+            request.settimeout(_REFUSE_SECONDS)
+            request.sendall(_message(error_answer(error), close=True))
+            linger(request, _REFUSE_SECONDS)
+        self.shutdown_request(request)
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answers a connection's requests until it is closed."""
-        self._open.add(request)
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._open.discard(request)
-            self._free.release()
-
-    def server_close(self) -> None:
-        """Closes the port and all connections."""
-        super().server_close()
-        for connection in self._open.copy():
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    @contextmanager
-    def answering(self) -> Iterator[None]:
-        """Around the answer to a request, so that `drain` waits for it."""
-        with self._idle:
-            self._busy += 1
-        try:
-            yield
-        finally:
-            with self._idle:
-                self._busy -= 1
-                self._idle.notify_all()
-
-    def drain(self, seconds: float) -> bool:
-        """Waits until no request is being answered; whether that came to be."""
-        with self._idle:
-            return self._idle.wait_for(lambda: not self._busy, seconds)
+    def shutdown_request(self, request: Any) -> None:
+        self.connections.leave(request)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Logs a broken connection in one line."""
@@ -121,118 +98,99 @@ class RestServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: RestServer
+    rfile: Any
     protocol_version = "HTTP/1.1"
-    server_version = "tfmm"
-    timeout = IDLE_SECONDS
-    # One packet per answer: head and body would else wait for each other's ACK.
-    wbufsize = -1
+    # Else what is no HTTP would be answered without a head, as in 1991.
+    default_request_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def _answer(self) -> None:
-        try:
-            body = self._body()
-        except StatusError as error:
-            # What is left of the body would be read as the next request.
-            self.close_connection = True
-            return self._send(error_answer(error))
-        except (ConnectionError, TimeoutError):
-            self.close_connection = True
-            return None
-        with self.server.answering():
-            return self._send(self._answer_to(body))
+    def setup(self) -> None:
+        super().setup()
+        self.rfile.close()
+        self._reader = TimedReader(self.connection)
+        self.rfile = io.BufferedReader(self._reader)
+        self._refused = False
 
-    def _answer_to(self, body: bytes) -> Answer:
-        try:
-            target = self.path.encode("latin-1").decode("utf-8", "surrogateescape")
-            return respond(self.server.manager, self.command, target, body)
-        except Exception:
-            _LOG.exception("%s %s failed", self.command, self.path)
-            return error_answer(StatusError("INTERNAL", "Internal error, see log."))
+    def finish(self) -> None:
+        if self._refused:
+            linger(self.connection)
+        super().finish()
 
-    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_HEAD = _answer
+    def handle_one_request(self) -> None:
+        self.close_connection = True
+        self._reader.allow(IDLE_SECONDS)
+        try:
+            if self.rfile.peek(1):
+                with self.server.connections.at_work(self.connection):
+                    self._serve()
+        except (TimeoutError, ConnectionError):
+            self.close_connection = True
 
     def handle_expect_100(self) -> bool:
         """Tells the client to go on, at once."""
-        proceed = super().handle_expect_100()
-        self.wfile.flush()
-        return proceed
+        self.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return True
+
+    def send_error(
+        self, code: int, message: str | None = None, explain: str | None = None
+    ) -> None:
+        """Refuses what is no HTTP request; called while its head is parsed."""
+        raise StatusError("INVALID_ARGUMENT", message or _REASONS[code], code)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Logs at debug level instead of to standard error."""
         _LOG.debug(format, *args)
 
-    def _send(self, answer: Answer) -> None:
-        self.send_response(answer.code)
-        self.send_header("Content-Type", answer.content_type)
-        self.send_header("Content-Length", str(len(answer.body)))
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(answer.body)
-
-    def _body(self) -> bytes:
-        self._deadline = time.monotonic() + self.server.body_seconds
-        if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
-            body = self._chunks()
-        else:
-            length = self.headers.get("Content-Length", "0")
-            if not (length.isascii() and length.isdigit()):
-                raise invalid(f"Content-Length is no number: {length}")
-            self._check_size(int(length))
-            body = self._read(int(length))
-        if self.headers.get("Content-Encoding", "").lower() == "gzip":
-            body = self._inflate(body)
-        return body
-
-    def _chunks(self) -> bytes:
-        parts, total = [], 0
-        while size := self._chunk_size():
-            self._check_time()
-            total += size
-            self._check_size(total)
-            parts.append(self._read(size))
-            self.rfile.readline(8)
-        while self.rfile.readline(65536).strip():
-            pass
-        return b"".join(parts)
-
-    def _chunk_size(self) -> int:
-        line = self.rfile.readline(1024).split(b";")[0].strip()
-        if not _HEXADECIMAL.fullmatch(line):
-            raise invalid(f"Chunk size is no number: {line!r}")
-        return int(line, 16)
-
-    def _read(self, size: int) -> bytes:
-        parts, left = [], size
-        while left:
-            part = self.rfile.read1(min(left, _PIECE))
-            if not part:
-                raise ConnectionAbortedError("the client went away")
-            parts.append(part)
-            left -= len(part)
-            self._check_time()
-        return b"".join(parts)
-
-    def _check_time(self) -> None:
-        if time.monotonic() > self._deadline:
-            seconds = self.server.body_seconds
-            raise StatusError(
-                "DEADLINE_EXCEEDED", f"The body took more than {seconds} seconds", 408
-            )
-
-    def _inflate(self, body: bytes) -> bytes:
-        inflater = zlib.decompressobj(_GZIP)
+    def _serve(self) -> None:
+        seconds = self.server.request_seconds
+        self._reader.allow(seconds)
+        self.command = ""
         try:
-            data = inflater.decompress(body, self.server.max_body_bytes + 1)
-        except zlib.error as error:
-            raise invalid(f"The gzip body is damaged: {error}") from error
-        self._check_size(len(data))
-        return data
+            answer = self._answer(self._read())
+        except StatusError as error:
+            answer = self._refusal(error)
+        except TimeoutError:
+            text = f"The request took longer than {seconds:g} seconds to arrive."
+            answer = self._refusal(StatusError("DEADLINE_EXCEEDED", text, 408))
+        self._send(answer)
 
-    def _check_size(self, size: int) -> None:
-        limit = self.server.max_body_bytes
-        if size > limit:
-            raise StatusError(
-                "INVALID_ARGUMENT", f"Body too large: {size} > {limit} bytes", 413
-            )
+    def _read(self) -> bytes:
+        self.raw_requestline = self.rfile.readline(_MAX_LINE + 1)
+        if len(self.raw_requestline) > _MAX_LINE:
+            self.send_error(HTTPStatus.REQUEST_URI_TOO_LONG)
+        if not self.parse_request():
+            self.send_error(HTTPStatus.BAD_REQUEST)
+        return read_body(self.headers, self.rfile, self.server.max_body_bytes)
+
+    def _answer(self, body: bytes) -> Answer:
+        if self.command == "OPTIONS" and self.headers.get("Origin"):
+            return Answer(200, b"")
+        target = self.path.encode("latin-1").decode("utf-8", "surrogateescape")
+        try:
+            return respond(self.server.manager, self.command, target, body)
+        except Exception:
+            _LOG.exception("%s %s failed", self.command, self.path)
+            return error_answer(StatusError("INTERNAL", "Internal error, see log."))
+
+    def _refusal(self, error: StatusError) -> Answer:
+        # What is left of the body would be read as the next request.
+        self.close_connection = self._refused = True
+        return error_answer(error)
+
+    def _send(self, answer: Answer) -> None:
+        self.close_connection |= self.server.connections.closing
+        data = _message(answer, self.close_connection, self.command != "HEAD")
+        # The timeout of sendall is that of the whole, unlike that of a file's writes.
+        self.connection.settimeout(self.server.request_seconds)
+        self.connection.sendall(data)
+
+
+def _message(answer: Answer, close: bool, with_body: bool = True) -> bytes:
+    head = [
+        f"HTTP/1.1 {answer.code} {_REASONS.get(answer.code, 'Unknown')}",
+        f"Content-Type: {answer.content_type}",
+        f"Content-Length: {len(answer.body)}",
+        *(["Connection: close"] if close else []),
+    ]
+    text = "\r\n".join([*head, "", ""])
+    return text.encode() + (answer.body if with_body else b"")

@@ -1,20 +1,18 @@
 """Predict requests and answers as JSON, in TF Serving's row and columnar formats."""
 
-import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tfmm.serving.json_text import json_texts
 from tfmm.serving.json_values import is_base64, parse_object, shown, tensor_of
 from tfmm.serving.status import StatusError, invalid
 
 DEFAULT_SIGNATURE = "serving_default"
 Dtypes = Mapping[str, str]
-_FLOATS = (np.float32, np.float64)
-_INTEGERS = (np.int8, np.uint8, np.int16, np.int32, np.int64, np.uint32, np.uint64)
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,8 @@ def _append(
     try:
         array = tensor_of(value, dtype)
     except StatusError as error:
-        raise StatusError(error.code, f"{where} Error: {error.message}") from error
+        # Whatever the code was, as in TF Serving.
+        raise invalid(f"{where} Error: {error.message}") from error
     if parts and parts[0].size != array.size:
         raise invalid(
             f"{where} Error: Expecting tensor size: {parts[0].size} but got: "
@@ -158,8 +157,9 @@ def _shape(array: np.ndarray) -> str:
 def write_response(outputs: Mapping[str, np.ndarray], row_format: bool) -> bytes:
     """Writes a predict answer.
 
-    float32 values have the fewest digits that read back as the same float32. Strings
-    of outputs whose name ends in `_bytes` are base64; others are written as they are.
+    Floats have six digits if these read back as the same number, else all that it
+    takes. Strings of outputs whose name ends in `_bytes` are base64; others are written
+    as they are.
 
     Args:
         outputs: Output name -> array; strings as `object` arrays of bytes.
@@ -173,22 +173,34 @@ def write_response(outputs: Mapping[str, np.ndarray], row_format: bool) -> bytes
         >>> write_response({"y": np.float32([0.1])}, row_format=True)
         b'{"predictions": [0.1]}'
     """
-    if row_format:
-        _check_batch(outputs)
-    values = {name: _json(name, np.asarray(array)) for name, array in outputs.items()}
-    if len(values) == 1:
-        (answer,) = values.values()
-    elif row_format:
-        answer = [
-            dict(zip(values, row, strict=True))
-            for row in zip(*values.values(), strict=True)
-        ]
-    else:
-        answer = values
-    text = json.dumps(
-        {"predictions" if row_format else "outputs": answer}, ensure_ascii=False
-    )
+    text = _predictions(outputs) if row_format else _outputs(outputs)
     return text.encode("utf-8", "surrogateescape")
+
+
+def _outputs(outputs: Mapping[str, np.ndarray]) -> str:
+    texts = {name: json_texts(name, array)[0] for name, array in outputs.items()}
+    if len(texts) == 1:
+        (text,) = texts.values()
+    else:
+        text = _object(texts.items())
+    return f'{{"outputs": {text}}}'
+
+
+def _predictions(outputs: Mapping[str, np.ndarray]) -> str:
+    _check_batch(outputs)
+    columns = {name: json_texts(name, array, 1) for name, array in outputs.items()}
+    if len(columns) == 1:
+        (rows,) = columns.values()
+    else:
+        rows = [
+            _object(zip(columns, row, strict=True))
+            for row in zip(*columns.values(), strict=True)
+        ]
+    return f'{{"predictions": [{", ".join(rows)}]}}'
+
+
+def _object(items: Iterable[tuple[str, str]]) -> str:
+    return "{" + ", ".join(f"{json.dumps(key)}: {text}" for key, text in items) + "}"
 
 
 def _check_batch(outputs: Mapping[str, np.ndarray]) -> None:
@@ -198,45 +210,3 @@ def _check_batch(outputs: Mapping[str, np.ndarray]) -> None:
     sizes = {len(array) for array in outputs.values()}
     if len(sizes) > 1:
         raise invalid(f"Outputs have inconsistent batch size: {sorted(sizes)}")
-
-
-def _json(name: str, array: np.ndarray) -> Any:
-    if array.dtype == object:
-        write = _base64 if name.endswith("_bytes") else _text
-        return _map(write, array)
-    if array.dtype == np.float32:
-        return _shortest(array).tolist()
-    if array.dtype in (np.bool_, *_INTEGERS, *_FLOATS):
-        return array.tolist()
-    raise invalid(f"Failed to write JSON value for tensor type: {array.dtype}")
-
-
-def _map(function: Callable[[Any], Any], array: np.ndarray) -> Any:
-    flat = np.empty(array.size, object)
-    flat[:] = [function(value) for value in array.flat]
-    return flat.reshape(array.shape).tolist()
-
-
-def _shortest(array: np.ndarray) -> np.ndarray:
-    """float64 of few digits that read back as the same float32: 6, or 9, or all.
-
-    Args:
-        array: float32, of any shape.
-    """
-    exact = array.astype(np.float64)
-    found = exact.copy()
-    with np.errstate(all="ignore"):
-        exponent = np.floor(np.log10(np.abs(exact)))
-        for digits in (9, 6):
-            scale = 10.0 ** (digits - 1 - exponent)
-            rounded = np.rint(exact * scale) / scale
-            np.copyto(found, rounded, where=rounded.astype(np.float32) == array)
-    return found
-
-
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "surrogateescape")
-
-
-def _base64(value: bytes) -> dict[str, str]:
-    return {"b64": base64.b64encode(value).decode()}

@@ -1,5 +1,7 @@
 """Loads a version of a model and runs its signatures."""
 
+import gc
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,8 +10,10 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format
 
-from tfmm.export.graph import load_saved_model, read_graph, signatures
+from tfmm.export.graph import read_graph, register_operations, signatures
 from tfmm.export.warmup import read_warmup
+from tfmm.serving.metrics import Metrics
+from tfmm.serving.session import Session
 from tfmm.serving.status import CODES, StatusError, invalid
 
 
@@ -18,25 +22,31 @@ class LoadedModel:
 
     Args:
         folder: The version's folder.
+        metrics: Where the warm-up is timed.
 
     Raises:
         StatusError: If it does not load, or a warm-up request fails.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, metrics: Metrics | None = None) -> None:
         self._signatures: dict[str, Any] = {}
         try:
             graph = read_graph(folder)
-            self._model = load_saved_model(folder)
+            register_operations(graph)
             self._signatures = signatures(graph)
+            self._session = Session(folder, self._signatures)
             self.signature_defs = dict(graph.signature_def)
-            for call in read_warmup(folder):
-                self.run(call.signature, call.inputs)
+            self._warm_up(folder, metrics or Metrics())
         except StatusError:
             raise
         except Exception as error:
             # Whatever a damaged version raises, the server must go on.
             raise StatusError(_code(error), f"{folder}: {error}") from error
+
+    def __del__(self) -> None:
+        # A graph is full of cycles: without this its memory stays taken.
+        vars(self).clear()
+        gc.collect()
 
     def dtypes(self, signature: str) -> dict[str, str]:
         """Input name -> dtype name of a signature.
@@ -64,14 +74,9 @@ class LoadedModel:
             StatusError: What the graph refuses, with its code and message.
         """
         info = self._signature(signature)
-        _check_names(set(inputs), set(info.inputs))
+        check_names(set(inputs), set(info.inputs))
         try:
-            tensors = {
-                name: tf.constant(inputs[name], tf.as_dtype(tensor.dtype))
-                for name, tensor in info.inputs.items()
-            }
-            outputs = self._model.signatures[signature](**tensors)
-            return {name: _array(value) for name, value in outputs.items()}
+            return self._session.run(signature, inputs)
         except tf.errors.OpError as error:
             raise StatusError(_code(error), error.message) from error
         except (TypeError, ValueError) as error:
@@ -88,26 +93,38 @@ class LoadedModel:
             for name, signature in self.signature_defs.items()
         }
 
+    def _warm_up(self, folder: Path, metrics: Metrics) -> None:
+        for call in read_warmup(folder):
+            start = time.perf_counter()
+            self.run(call.signature, call.inputs)
+            seconds = time.perf_counter() - start
+            metrics.warmup.add(str(folder), "OK", seconds=seconds)
+
     def _signature(self, name: str) -> Any:
         if name not in self._signatures:
             raise invalid(
-                f"Serving signature name: {name!r} not found in signature def"
+                f'Serving signature name: "{name}" not found in signature def'
             )
         return self._signatures[name]
 
 
-def _array(value: tf.Tensor) -> np.ndarray:
-    """The tensor's array; of texts one of objects, without any axis too."""
-    return np.asarray(value.numpy(), object if value.dtype == tf.string else None)
+def check_names(sent: set[str], required: set[str]) -> None:
+    """Refuses inputs other than a signature's.
 
-
-def _check_names(sent: set[str], required: set[str]) -> None:
+    Raises:
+        StatusError: INVALID_ARGUMENT that lists what is too many and what is missing.
+    """
     if sent != required:
         raise invalid(
-            f"input size does not match signature: {len(sent)}!={len(required)}. "
-            f"Sent extra: {{{','.join(sorted(sent - required))}}}. "
-            f"Missing but required: {{{','.join(sorted(required - sent))}}}."
+            f"input size does not match signature: {len(sent)}!={len(required)} "
+            f"len({_listed(sent)}) != len({_listed(required)}). "
+            f"Sent extra: {_listed(sent - required)}. "
+            f"Missing but required: {_listed(required - sent)}."
         )
+
+
+def _listed(names: set[str]) -> str:
+    return "{" + ",".join(sorted(names)) + "}"
 
 
 def _code(error: Exception) -> str:

@@ -1,125 +1,150 @@
-"""What a server counts, in Prometheus' text format and by TF Serving's names."""
+"""What a server counts and times, in Prometheus' text format."""
 
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 
 from tfmm.serving.status import StatusError
 
-PATH = "/monitoring/prometheus/metrics"
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-# Microseconds, as TF Serving's: 10 times powers of 1.8.
-BOUNDS = tuple(10 * 1.8**power for power in range(33))
-_PREFIX = ":tensorflow:serving:"
-Labels = tuple[tuple[str, str], ...]
+CONTENT_TYPE = "text/plain"
+_MICROSECONDS = 1e6
+# TF Serving's: 10 us, then 1.8 times more, up to 20 minutes.
+_BOUNDS = tuple(10 * 1.8**power for power in range(33))
 
 
-class _Histogram:
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BOUNDS) + 1)
-        self.total = 0.0
+class Counter:
+    """A number of events by labels; safe to count from many threads.
 
-    def add(self, value: float) -> None:
-        self.counts[bisect_left(BOUNDS, value)] += 1
-        self.total += value
+    Args:
+        name: The metric's name.
+        labels: Names of its labels.
+
+    Example:
+        >>> count = Counter("calls", ("model",))
+        >>> count.add("ranker")
+        >>> list(count.lines())
+        ['# TYPE calls counter', 'calls{model="ranker"} 1']
+    """
+
+    def __init__(self, name: str, labels: Sequence[str]) -> None:
+        self._name = name
+        self._labels = labels
+        self._values: dict[tuple[str, ...], int] = {}
+        self._lock = threading.Lock()
+
+    def add(self, *labels: str, by: int = 1) -> None:
+        """Counts events of these labels' values."""
+        with self._lock:
+            self._values[labels] = self._values.get(labels, 0) + by
+
+    def lines(self) -> Iterator[str]:
+        """The metric in Prometheus' text format."""
+        with self._lock:
+            values = sorted(self._values.items())
+        yield f"# TYPE {self._name} counter"
+        for labels, value in values:
+            yield f"{self._name}{{{_labelled(self._labels, labels)}}} {value}"
+
+
+class Histogram:
+    """How microseconds spread over buckets, by labels; safe for many threads.
+
+    Args:
+        name: The metric's name.
+        labels: Names of its labels.
+    """
+
+    def __init__(self, name: str, labels: Sequence[str]) -> None:
+        self._name = name
+        self._labels = labels
+        self._values: dict[tuple[str, ...], tuple[list[int], float]] = {}
+        self._lock = threading.Lock()
+
+    def add(self, *labels: str, seconds: float) -> None:
+        """Adds one duration under these labels' values."""
+        duration = seconds * _MICROSECONDS
+        place = bisect_left(_BOUNDS, duration)
+        with self._lock:
+            empty = [0] * (len(_BOUNDS) + 1), 0.0
+            counts, total = self._values.get(labels, empty)
+            counts[place] += 1
+            self._values[labels] = counts, total + duration
+
+    def lines(self) -> Iterator[str]:
+        """The metric in Prometheus' text format."""
+        with self._lock:
+            values = [(k, list(c), s) for k, (c, s) in sorted(self._values.items())]
+        yield f"# TYPE {self._name} histogram"
+        ends = [*(f"{bound:g}" for bound in _BOUNDS), "+Inf"]
+        for labels, counts, total in values:
+            shown = _labelled(self._labels, labels)
+            for end, count in zip(ends, accumulate(counts), strict=True):
+                yield f'{self._name}_bucket{{{shown},le="{end}"}} {count}'
+            yield f"{self._name}_sum{{{shown}}} {total:.0f}"
+            yield f"{self._name}_count{{{shown}}} {sum(counts)}"
 
 
 class Metrics:
-    """Counters and histograms of one server; safe to use from many threads.
-
-    Example:
-        >>> metrics = Metrics()
-        >>> with metrics.request("ranker", "REST"):
-        ...     pass
-        >>> metrics.text().splitlines()[1]
-        ':tensorflow:serving:request_count{model_name="ranker",status="OK"} 1'
-    """
+    """The metrics of one server, under TF Serving's names."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts: dict[tuple[str, Labels], int] = {}
-        self._histograms: dict[tuple[str, Labels], _Histogram] = {}
-
-    def count(self, name: str, **labels: str) -> None:
-        """Adds one to a counter."""
-        key = name, tuple(labels.items())
-        with self._lock:
-            self._counts[key] = self._counts.get(key, 0) + 1
-
-    def observe(self, name: str, seconds: float, **labels: str) -> None:
-        """Adds a duration to a histogram of microseconds."""
-        key = name, tuple(labels.items())
-        with self._lock:
-            self._histograms.setdefault(key, _Histogram()).add(1e6 * seconds)
+        served = ":tensorflow:serving:"
+        loaded = ":tensorflow:cc:saved_model:"
+        calls = ("model_name", "API", "entrypoint")
+        self.requests = Counter(f"{served}request_count", ("model_name", "status"))
+        self.latency = Histogram(f"{served}request_latency", calls)
+        self.runtime = Histogram(
+            f"{served}runtime_latency", ("model_name", "API", "runtime")
+        )
+        self.warmup = Histogram(
+            f"{served}model_warmup_latency", ("model_path", "status")
+        )
+        self.loads = Counter(f"{loaded}load_attempt_count", ("model_path", "status"))
+        self.load_latency = Counter(f"{loaded}load_latency", ("model_path",))
 
     @contextmanager
     def request(self, model: str, entrypoint: str) -> Iterator[None]:
-        """Counts a predict request and, if it is served, how long it took.
+        """Counts and times one predict request.
 
         Args:
-            model: Name of a model that is served; `""` for any other, so that clients
-                cannot make the list of names grow.
+            model: The model's name.
             entrypoint: `"REST"` or `"GRPC"`.
         """
-        began, status = time.perf_counter(), "OK"
+        start, status = time.perf_counter(), "INTERNAL"
         try:
             yield
+            status = "OK"
         except StatusError as error:
             status = error.code
             raise
-        except BaseException:
-            status = "INTERNAL"
-            raise
         finally:
-            self.count("request_count", model_name=model, status=status)
-            if status == "OK":
-                labels = {"API": "Predict", "entrypoint": entrypoint}
-                taken = time.perf_counter() - began
-                self.observe("request_latency", taken, model_name=model, **labels)
+            self.requests.add(model, status)
+            seconds = time.perf_counter() - start
+            self.latency.add(model, "Predict", entrypoint, seconds=seconds)
 
-    def text(self) -> str:
-        """All of it, in Prometheus' text format."""
-        with self._lock:
-            counts = sorted(self._counts.items())
-            histograms = [
-                (key, list(found.counts), found.total)
-                for key, found in sorted(self._histograms.items())
-            ]
-        lines: list[str] = []
-        told: set[str] = set()
-        for (name, labels), count in counts:
-            lines += _type(name, "counter", told)
-            lines.append(f"{_PREFIX}{name}{_labels(labels)} {count}")
-        for (name, labels), parts, total in histograms:
-            lines += _type(name, "histogram", told)
-            lines += _histogram_lines(name, labels, parts, total)
-        return "".join(f"{line}\n" for line in lines)
+    @contextmanager
+    def run(self, model: str) -> Iterator[None]:
+        """Times one run of a model's graph."""
+        start = time.perf_counter()
+        yield
+        seconds = time.perf_counter() - start
+        self.runtime.add(model, "Predict", "TF1", seconds=seconds)
+
+    def page(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        metrics = vars(self).values()
+        lines = [line for metric in metrics for line in metric.lines()]
+        return ("\n".join(lines) + "\n").encode()
 
 
-def _type(name: str, kind: str, told: set[str]) -> list[str]:
-    if name in told:
-        return []
-    told.add(name)
-    return [f"# TYPE {_PREFIX}{name} {kind}"]
+def _labelled(names: Sequence[str], values: Sequence[str]) -> str:
+    pairs = zip(names, map(_escaped, values), strict=True)
+    return ",".join(f'{name}="{value}"' for name, value in pairs)
 
 
-def _histogram_lines(
-    name: str, labels: Labels, parts: list[int], total: float
-) -> Iterator[str]:
-    below = 0
-    for bound, count in zip((*BOUNDS, "+Inf"), parts, strict=True):
-        below += count
-        text = bound if isinstance(bound, str) else f"{bound:g}"
-        yield f"{_PREFIX}{name}_bucket{_labels((*labels, ('le', text)))} {below}"
-    yield f"{_PREFIX}{name}_sum{_labels(labels)} {total:g}"
-    yield f"{_PREFIX}{name}_count{_labels(labels)} {below}"
-
-
-def _labels(labels: Labels) -> str:
-    return "{" + ",".join(f'{name}="{_escaped(v)}"' for name, v in labels) + "}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+def _escaped(value: str) -> str:
+    value = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return value.encode("utf-8", "replace").decode()

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from tfmm.serving.config import to_version
 from tfmm.serving.json_tensor import read_request, write_response
-from tfmm.serving.metrics import CONTENT_TYPE, PATH
+from tfmm.serving.metrics import CONTENT_TYPE
 from tfmm.serving.status import StatusError, invalid
 from tfmm.serving.versions import ModelManager, Version
 
@@ -20,7 +21,7 @@ _MODEL = re.compile(
     rf"(?i)/v1/models(?:/(?P<name>[^/:]+))?{_WHICH}(?P<metadata>/metadata)?", re.ASCII
 )
 _API = re.compile(r"(?i)/v1/.*", re.DOTALL)
-_MAX_INT64 = 2**63 - 1
+METRICS_PATH = "/monitoring/prometheus/metrics"
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ def respond(manager: ModelManager, method: str, target: str, body: bytes) -> Ans
         target: Path and query as they stand in the request line.
         body: The request's body.
     """
-    if target == PATH and method == "GET":
-        return Answer(200, manager.metrics.text().encode(), CONTENT_TYPE)
+    if (method, target) == ("GET", METRICS_PATH):
+        return Answer(200, manager.metrics.page(), CONTENT_TYPE)
     if not _API.fullmatch(target):
         text = f"<h1>Not Found</h1><p>{html.escape(target)}</p>"
         return Answer(404, text.encode("utf-8", "replace"), "text/html")
@@ -60,21 +61,21 @@ def respond(manager: ModelManager, method: str, target: str, body: bytes) -> Ans
 
 def error_answer(error: StatusError) -> Answer:
     """The answer `{"error": message}`."""
-    text = json.dumps({"error": error.message}, ensure_ascii=False)
-    return Answer(error.http_code, text.encode("utf-8", "surrogateescape"))
+    # Escaped, for it may quote bytes that are not UTF-8.
+    text = json.dumps({"error": error.message.encode("utf-8", "replace").decode()})
+    return Answer(error.http_code, text.encode())
 
 
 def _call(manager: ModelManager, method: str, target: str, body: bytes) -> bytes:
     if method == "POST" and (match := _PREDICTION.fullmatch(target)):
         verb = match["method"]
         if verb == "predict":
-            name = manager.served(unquote(match["name"]))
-            with manager.metrics.request(name, "REST"):
-                return _predict(manager, match, body)
+            return _predict(manager, match, body)
         if verb in ("classify", "regress"):
             raise StatusError(
                 "UNIMPLEMENTED",
-                f"The embedded server has no {verb}; use predict or TF Serving.",
+                f"The embedded server has no {verb}; the real TensorFlow Serving, "
+                "tensorflow_model_server, has.",
             )
     elif method == "GET" and (match := _MODEL.fullmatch(target)):
         if not match["name"]:
@@ -86,23 +87,26 @@ def _call(manager: ModelManager, method: str, target: str, body: bytes) -> bytes
 
 
 def _predict(manager: ModelManager, match: re.Match, body: bytes) -> bytes:
-    found = []
+    which = _which(match)
+    name, found = which[0], []
 
     def dtypes_of(signature: str) -> dict[str, str]:
         # Asked once the body is parsed: TF Serving reports bad JSON first.
-        found.append(manager.get(*_which(match))[1])
+        found.append(manager.get(*which)[1])
         return found[0].dtypes(signature)
 
-    request = read_request(body, dtypes_of)
-    name = unquote(match["name"])
-    outputs = manager.run(name, found[0], request.signature, request.inputs)
-    return write_response(outputs, request.row_format)
+    with manager.metrics.request(manager.known_name(name), "REST"):
+        request = read_request(body, dtypes_of)
+        with manager.metrics.run(name):
+            outputs = found[0].run(request.signature, request.inputs)
+        return write_response(outputs, request.row_format)
 
 
 def _which(match: re.Match) -> tuple[str, int | None, str | None]:
-    version = None if match["version"] is None else int(match["version"])
-    if version is not None and version > _MAX_INT64:
-        raise invalid(f"Failed to convert version: {match['version']} to numeric.")
+    digits = match["version"]
+    version = None if digits is None else to_version(digits)
+    if digits is not None and version is None:
+        raise invalid(f"Failed to convert version: {digits} to numeric.")
     label = None if match["label"] is None else unquote(match["label"])
     return unquote(match["name"]), version, label
 

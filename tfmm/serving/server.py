@@ -1,17 +1,19 @@
 """The embedded model server: TF Serving's REST and gRPC for development."""
 
 import logging
-import signal
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from tfmm.errors import TfmmError
-from tfmm.serving.config import ModelConfig, ModelConfigFile, find_models, has_version
-from tfmm.serving.http import MAX_BODY_BYTES, RestServer
+from tfmm.serving.config import ModelConfig, find_models, has_version
+from tfmm.serving.http import MAX_BODY_BYTES, MAX_CONNECTIONS, RestServer
+from tfmm.serving.metrics import Metrics
+from tfmm.serving.signals import interrupts
 from tfmm.serving.versions import ModelManager
 
 HOST = "127.0.0.1"
@@ -20,7 +22,8 @@ GRPC_PORT = 8500
 POLL_SECONDS = 1.0
 GRACE_SECONDS = 10.0
 _LOG = logging.getLogger("tfmm.serving")
-Models = str | Path | ModelConfigFile | Mapping[str, str | Path | ModelConfig]
+Find = Callable[[], Mapping[str, ModelConfig]]
+Models = str | Path | Mapping[str, str | Path | ModelConfig] | Find
 
 
 class Server:
@@ -31,16 +34,18 @@ class Server:
 
     Args:
         models: A folder of models (`MODEL/VERSION/`), or model name -> folder of its
-            versions, or what `parse_model_config` returns, or a `ModelConfigFile`.
+            versions, or what `parse_model_config` returns, or a function that returns
+            the same whenever it is asked, such as a `ModelConfigFile`.
         host: Address to listen on; loopback unless told otherwise, for there is no
             authentication.
         rest_api_port: REST port; 0 takes a free one.
         grpc_port: gRPC port; 0 for no gRPC.
         poll_seconds: Time between two looks at the folders.
-        max_body_bytes: Longest REST body.
+        max_body_bytes: Longest REST body, and longest gRPC tensor.
+        max_connections: Most REST connections at once.
 
     Raises:
-        TfmmError: If there is no model, or a port is taken.
+        TfmmError: If there is no model, a label points at none, or a port is taken.
 
     Example:
         >>> import tempfile
@@ -58,12 +63,13 @@ class Server:
         grpc_port: int = GRPC_PORT,
         poll_seconds: float = POLL_SECONDS,
         max_body_bytes: int = MAX_BODY_BYTES,
+        max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         self._models = models
         self._host = host
         self._ports = rest_api_port, grpc_port
         self._poll_seconds = poll_seconds
-        self._max_body_bytes = max_body_bytes
+        self._bounds = max_body_bytes, max_connections
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._rest: RestServer | None = None
@@ -92,11 +98,13 @@ class Server:
         try:
             from tfmm.serving.loader import LoadedModel
 
-            self.manager = ModelManager(find, LoadedModel)
+            metrics = Metrics()
+            load = partial(LoadedModel, metrics=metrics)
+            self.manager = ModelManager(find, load, metrics)
             self.manager.poll()
             _check_loaded(self.manager, find())
             self._rest.open(self.manager)
-            self._spawn(self._rest.serve_forever, "rest")
+            self._spawn(self._rest.run, "rest")
             self._open_grpc(self.manager)
         except BaseException:
             self.stop()
@@ -104,16 +112,18 @@ class Server:
         self._spawn(self._poll, "poll")
         return self
 
-    def stop(self) -> None:
-        """Takes no further requests, answers those it has, and closes the ports."""
+    def stop(self, grace: float = GRACE_SECONDS) -> None:
+        """Closes the ports, lets requests end that are under way, and waits.
+
+        Args:
+            grace: Longest time to wait for them, in seconds.
+        """
         self._stopping.set()
-        if self._grpc is not None:
-            self._grpc.stop(GRACE_SECONDS).wait()
+        grpc_ends = self._grpc.stop(grace) if self._grpc is not None else None
         if self._rest is not None:
-            if self._threads:
-                self._rest.shutdown()
-            self._rest.drain(GRACE_SECONDS)
-            self._rest.server_close()
+            self._rest.close(grace)
+        if grpc_ends is not None:
+            grpc_ends.wait()
         for thread in self._threads:
             thread.join()
 
@@ -137,7 +147,7 @@ class Server:
     def _bind_rest(self) -> RestServer:
         address = self._host, self._ports[0]
         try:
-            return RestServer(address, self._max_body_bytes)
+            return RestServer(address, *self._bounds)
         except (OSError, OverflowError) as error:
             raise TfmmError(
                 f"The REST port is not free. Received: {address[0]}:{address[1]} "
@@ -150,7 +160,7 @@ class Server:
         from tfmm.serving.grpc_service import grpc_server
 
         address = self._host, self._ports[1]
-        server, self.grpc_port = grpc_server(address, manager)
+        server, self.grpc_port = grpc_server(address, manager, self._bounds[0])
         server.start()
         self._grpc = server
 
@@ -194,41 +204,26 @@ def free_port(host: str = HOST) -> int:
 
 
 def serve(
-    models: Models,
-    host: str = HOST,
-    rest_api_port: int = REST_API_PORT,
-    grpc_port: int = GRPC_PORT,
-    poll_seconds: float = POLL_SECONDS,
-    ready: Callable[[Server], None] | None = None,
+    models: Models, ready: Callable[[Server], None] | None = None, **options: Any
 ) -> None:
-    """Serves models until Ctrl-C or SIGTERM; what it was answering is answered.
+    """Serves models until Ctrl-C or SIGTERM, then answers what is under way.
 
     Args:
         models: As for `Server`.
-        host: Address to listen on.
-        rest_api_port: REST port; 0 takes a free one.
-        grpc_port: gRPC port; 0 for no gRPC.
-        poll_seconds: Time between two looks at the folders.
         ready: Called with the server once it answers, e.g. to print its address.
+        **options: As for `Server`.
 
     Raises:
-        TfmmError: If there is no model, or a port is taken.
+        TfmmError: As for `Server`.
     """
-
-    def end(*_: Any) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        raise KeyboardInterrupt
-
-    # A second signal ends it at once. Only the main thread may listen to signals.
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, end)
-    with Server(models, host, rest_api_port, grpc_port, poll_seconds) as server:
+    with interrupts():
         try:
-            if ready is not None:
-                ready(server)
-            server.wait()
+            with Server(models, **options) as server:
+                if ready is not None:
+                    ready(server)
+                server.wait()
         except KeyboardInterrupt:
-            _LOG.info("interrupted, closing the ports")
+            _LOG.info("interrupted, the ports are closed")
 
 
 def _check_present(found: Mapping[str, ModelConfig], given: Models) -> None:
@@ -242,6 +237,11 @@ def _check_present(found: Mapping[str, ModelConfig], given: Models) -> None:
 
 
 def _check_loaded(manager: ModelManager, names: Iterable[str]) -> None:
+    if manager.refused_labels:
+        raise TfmmError(
+            "A label may only point at a version that is available. Received: "
+            f"{'; '.join(manager.refused_labels)}. Correct the labels in the config."
+        )
     if manager.names():
         return
     reasons = [
@@ -257,8 +257,8 @@ def _check_loaded(manager: ModelManager, names: Iterable[str]) -> None:
     )
 
 
-def _finder(models: Models) -> Callable[[], Mapping[str, ModelConfig]]:
-    if isinstance(models, ModelConfigFile):
+def _finder(models: Models) -> Find:
+    if callable(models):
         return models
     if not isinstance(models, Mapping):
         folder = Path(models)

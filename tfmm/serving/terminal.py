@@ -2,12 +2,13 @@
 
 import ipaddress
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
 from tfmm.errors import TfmmError
-from tfmm.serving.config import ModelConfigFile
+from tfmm.serving.config_file import ModelConfigFile
 from tfmm.serving.server import Models, Server, serve
 
 
@@ -16,9 +17,17 @@ def models_of(
     model_config_file: Path | None,
     model_name: str,
     model_base_path: Path | None,
-    poll_seconds: float = 0,
+    config_poll_seconds: float = 0,
 ) -> Models:
     """What to serve, of the three ways to name it.
+
+    Args:
+        folder: Folder of models.
+        model_config_file: A models.config.
+        model_name: Name of the model of `model_base_path`.
+        model_base_path: Folder of one model's versions.
+        config_poll_seconds: Time between two looks at the models.config; 0 for none
+            after the first.
 
     Raises:
         TfmmError: If not exactly one way is used.
@@ -33,25 +42,22 @@ def models_of(
     if folder is not None:
         return folder
     if model_config_file is not None:
-        return ModelConfigFile(model_config_file, poll_seconds)
+        return ModelConfigFile(model_config_file, config_poll_seconds)
     assert model_base_path is not None
     return {model_name: model_base_path}
 
 
-def serve_and_tell(
-    models: Models, host: str, rest_api_port: int, grpc_port: int, console: Console
-) -> None:
+def serve_and_tell(models: Models, host: str, console: Console, **options: Any) -> None:
     """Serves until Ctrl-C; tells the address, and who else may reach it.
 
     Args:
         models: As for `Server`.
         host: Address to listen on.
-        rest_api_port: REST port; 0 takes a free one.
-        grpc_port: gRPC port; 0 for no gRPC.
         console: Where to print.
+        **options: As for `Server`.
 
     Raises:
-        TfmmError: If there is no model, or a port is taken.
+        TfmmError: As for `Server`.
     """
     if not is_loopback(host):
         console.print(
@@ -68,7 +74,7 @@ def serve_and_tell(
         console.print(f"Serving at {url}/v1/models/MODEL:predict, gRPC {grpc}.")
 
     with status:
-        serve(models, host, rest_api_port, grpc_port, ready=ready)
+        serve(models, ready, host=host, **options)
 
 
 def is_loopback(host: str) -> bool:

@@ -39,7 +39,7 @@ class Version:
         stamp: Size and time of its files when they were last read.
         state: `"LOADING"`, `"AVAILABLE"` or `"END"`.
         model: The loaded model, while available.
-        error: Why it ended, if loading failed.
+        error: Why it ended, if loading failed; one that was dropped ended without.
     """
 
     number: int
@@ -53,52 +53,39 @@ class ModelManager:
     """Loads new versions, then drops old ones; a broken version never replaces a good.
 
     Folders not named by a number, or without a saved_model.pb, are no versions. A
-    version that failed is tried again when its files change.
+    version that failed is tried again when its files change. A request that is under
+    way keeps its version in memory until it is answered.
 
     Args:
         find: Returns the models to serve; asked anew at every poll.
         load: Loads a version from its folder.
+        metrics: Where loads and requests are counted.
     """
 
     def __init__(
         self,
         find: Callable[[], Mapping[str, ModelConfig]],
         load: Callable[[Path], Runnable],
+        metrics: Metrics | None = None,
     ) -> None:
         self._find = find
         self._load = load
+        self.metrics = metrics or Metrics()
+        self.refused_labels: list[str] = []
         self._configs: Mapping[str, ModelConfig] = {}
         self._versions: dict[str, dict[int, Version]] = {}
+        self._labels: dict[str, dict[str, int]] = {}
         self._polling = threading.Lock()
-        self.metrics = Metrics()
-
-    def run(
-        self,
-        name: str,
-        model: Runnable,
-        signature: str,
-        inputs: Mapping[str, np.ndarray],
-    ) -> dict[str, np.ndarray]:
-        """Runs a signature of a model that `get` gave, and notes how long it took."""
-        began = time.perf_counter()
-        outputs = model.run(signature, inputs)
-        taken = time.perf_counter() - began
-        labels = {"API": "Predict", "runtime": "TF2"}
-        self.metrics.observe("runtime_latency", taken, model_name=name, **labels)
-        return outputs
-
-    def served(self, name: str) -> str:
-        """The name, if such a model is configured; `""` otherwise."""
-        return name if name in self._configs else ""
 
     def poll(self) -> None:
         """Brings what is loaded in line with what lies in the folders."""
         with self._polling:
             self._configs = self._find()
             for name in set(self._versions) - set(self._configs):
-                del self._versions[name]
+                self._drop_all_but(name, [])
             for config in self._configs.values():
                 self._poll_model(config)
+            self._assign_labels()
 
     def get(
         self, name: str, version: int | None = None, label: str | None = None
@@ -109,9 +96,7 @@ class ModelManager:
             StatusError: NOT_FOUND, or INVALID_ARGUMENT for an unknown label.
         """
         if label is not None:
-            version = (
-                self._configs[name].labels.get(label) if name in self._configs else None
-            )
+            version = self._labels.get(name, {}).get(label)
             if version is None:
                 raise StatusError(
                     "INVALID_ARGUMENT", f"Unrecognized servable version label: {label}"
@@ -145,11 +130,11 @@ class ModelManager:
 
     def names(self) -> list[str]:
         """The models that have a version available."""
-        return sorted(
-            name
-            for name, versions in self._versions.copy().items()
-            if any(v.model for v in versions.values())
-        )
+        return sorted(name for name in self._versions.copy() if self._available(name))
+
+    def known_name(self, name: str) -> str:
+        """The name of a model ever seen, else `""`: clients must not name metrics."""
+        return name if name in self._versions else ""
 
     def _poll_model(self, config: ModelConfig) -> None:
         if not config.base_path.is_dir():
@@ -170,25 +155,51 @@ class ModelManager:
         if old is not None and (old.model is not None or old.stamp == stamp):
             return
         self._set(name, Version(number, stamp, LOADING))
-        began = time.perf_counter()
+        start = time.monotonic()
         try:
             model = self._load(folder)
         except StatusError as error:
-            self.metrics.count("load_count", model_name=name, status=error.code)
             _LOG.error("%s version %d failed: %s", name, number, error.message)
             self._set(name, Version(number, stamp, END, error=error))
+            self.metrics.loads.add(str(folder), "fail")
         else:
-            taken = time.perf_counter() - began
-            self.metrics.observe("load_latency", taken, model_name=name)
-            self.metrics.count("load_count", model_name=name, status="OK")
             _LOG.info("%s version %d is available", name, number)
             self._set(name, Version(number, stamp, AVAILABLE, model))
+            self.metrics.loads.add(str(folder), "success")
+            microseconds = round(1e6 * (time.monotonic() - start))
+            self.metrics.load_latency.add(str(folder), by=microseconds)
 
     def _drop_old(self, name: str, wanted: list[int]) -> None:
+        if not wanted or self._available(name) & set(wanted):
+            self._drop_all_but(name, wanted)
+
+    def _drop_all_but(self, name: str, wanted: list[int]) -> None:
         versions = self._versions.get(name, {})
-        if wanted and not any(versions[n].model for n in wanted if n in versions):
-            return
-        self._versions[name] = {n: v for n, v in versions.items() if n in wanted}
+        for number in set(versions) - set(wanted):
+            self._set(name, Version(number, (), END, error=versions[number].error))
+
+    def _available(self, name: str) -> set[int]:
+        versions = self._versions.get(name, {})
+        return {number for number, version in versions.items() if version.model}
+
+    def _assign_labels(self) -> None:
+        """As in TF Serving, a label moves only to a version that is available."""
+        assigned: dict[str, dict[str, int]] = {}
+        refused = []
+        for name, config in self._configs.items():
+            before = self._labels.get(name, {})
+            assigned[name] = {k: v for k, v in before.items() if k in config.labels}
+            for label, version in config.labels.items():
+                if version in self._available(name):
+                    assigned[name][label] = version
+                elif before.get(label) != version:
+                    refused.append(
+                        f"Request to assign label to version {version} of model "
+                        f"{name}, which is not currently available for inference"
+                    )
+        for message in set(refused) - set(self.refused_labels):
+            _LOG.warning("%s", message)
+        self._labels, self.refused_labels = assigned, refused
 
     def _set(self, name: str, version: Version) -> None:
         # Readers never lock: they see the old mapping or the new one.
