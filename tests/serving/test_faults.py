@@ -271,7 +271,7 @@ class Process:
 
 @pytest.mark.slow
 def test_sigterm_lets_a_call_end(small_config):
-    running = Process(small_config, spins=150)
+    running = Process(small_config, spins=60)
     assert not running.answers
     running.process.send_signal(signal.SIGTERM)
     code, errors, answer = running.end()

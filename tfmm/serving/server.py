@@ -20,7 +20,8 @@ HOST = "127.0.0.1"
 REST_API_PORT = 8501
 GRPC_PORT = 8500
 POLL_SECONDS = 1.0
-GRACE_SECONDS = 10.0
+# Beyond the time that a run may take: Python must not end while one is under way.
+GRACE_SECONDS = 35.0
 _LOG = logging.getLogger("tfmm.serving")
 Find = Callable[[], Mapping[str, ModelConfig]]
 Models = str | Path | Mapping[str, str | Path | ModelConfig] | Find
