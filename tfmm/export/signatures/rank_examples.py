@@ -32,7 +32,7 @@ class RankExamples(Signature):
 
     def __call__(self, **tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         wanted = [i for i in self.served.inputs() if i.name not in _COUNTS.values()]
-        features = {i.name: _feature(i) for i in wanted}
+        features = {i.name: tf.io.RaggedFeature(tf.as_dtype(i.dtype)) for i in wanted}
         parsed = tf.io.parse_example(tensors[EXAMPLES.name], features)
         request = {i.name: _dense(parsed, i) for i in wanted}
         for side, count in _COUNTS.items():
@@ -83,7 +83,7 @@ def _example(request: Arrays, row: int) -> tf.train.Example:
         value = np.atleast_1d(np.asarray(values)[row])
         if np.ndim(values) == 2:
             side = "history" if name.startswith("history_") else "items"
-            value = value[: int(request[_COUNTS[side]][row])]
+            value = value[: max(0, int(request[_COUNTS[side]][row]))]
         feature = example.features.feature[name]
         if value.dtype.kind in "iu":
             feature.int64_list.value.extend(value.tolist())
@@ -95,21 +95,12 @@ def _example(request: Arrays, row: int) -> tf.train.Example:
     return example
 
 
-def _feature(item: Input) -> Any:
-    dtype = tf.as_dtype(item.dtype)
-    if item.rank > 1:
-        return tf.io.RaggedFeature(dtype)
-    return tf.io.FixedLenFeature([], dtype, _missing(dtype))
-
-
-def _missing(dtype: tf.DType) -> Any:
-    return {tf.string: "", tf.float32: 0.0}.get(dtype, 0)
-
-
 def _dense(parsed: Mapping[str, Any], item: Input) -> tf.Tensor:
+    # No number is not a 0: a `base_score` of 0 would be a certain no.
+    missing = {"string": "", "float32": np.nan}.get(item.dtype, 0)
     value = parsed[item.name]
     if item.rank == 1:
-        return value
+        return value.to_tensor(missing, shape=[None, 1])[:, 0]
     side = "history" if item.name.startswith("history_") else "items"
     width = parsed[_IDS[side]].bounding_shape(axis=1)
-    return value.to_tensor(shape=tf.stack([-1, width]))
+    return value.to_tensor(missing, shape=tf.stack([-1, width]))

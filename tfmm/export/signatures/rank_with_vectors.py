@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfmm.errors import TfmmError
 from tfmm.export.border import Arrays, newest_events
 from tfmm.export.border_ops import Tensors, widen
 from tfmm.export.inputs import Input
-from tfmm.export.signatures.base import Example, Signature
+from tfmm.export.signatures.base import Example, Served, Signature
 from tfmm.export.signatures.scores import scores_in_memory, scores_of
 
 ID, COUNT = "new_item_id", "n_new"
@@ -23,11 +24,19 @@ class RankWithVectors(Signature):
     A vector counts wherever its id stands among the request's candidates and history,
     before the catalog's own, and is quantised as the catalog's are: an item scores as
     if it had been in the catalog. Of an id sent twice the first counts; zeros are no
-    vector.
+    vector. Ids and vectors of different widths fail their batch.
     """
 
     name = "rank_with_vectors"
     needs_ranking_model = True
+
+    def __init__(self, served: Served) -> None:
+        super().__init__(served)
+        if not served.ranker.vectors:
+            raise TfmmError(
+                f"`{self.name}` takes vectors of items. Received: a ranker without "
+                "any. Export without this signature."
+            )
 
     @cached_property
     def inputs(self) -> tuple[Input, ...]:
@@ -42,7 +51,7 @@ class RankWithVectors(Signature):
         served, ids = self.served, given[_SHOWN]
         past = served.border.kept_history(given, _PAST).of(given[_PAST])
         batch = served.border.batch(given)
-        batch |= {name: widen(given[name]) for name in self._vectors}
+        batch |= self._vectors(given)
         batch["item_vector"] = self._places(given, widen(ids), batch["item"])
         batch["history_vector"] = self._places(given, past, batch["history_item"])
         tables = served.ranker.vectors_of(batch)
@@ -54,9 +63,17 @@ class RankWithVectors(Signature):
         found = scores_of(served.ranker, batch, tf.shape(ids)[1], known)
         return {_SHOWN: tf.identity(ids), **found}
 
-    @property
-    def _vectors(self) -> list[str]:
-        return [_vector(name) for name in self.served.ranker.vectors]
+    def _vectors(self, given: Tensors) -> dict[str, tf.Tensor]:
+        """The vectors as wide as the ids: a server checks no shapes, and of other
+        widths a vector would count for another id, even of another request."""
+        sent = tf.shape(given[ID])
+        return {
+            i.name: widen(
+                tf.reshape(given[i.name], tf.concat([sent, [i.dimension]], axis=0))
+            )
+            for i in self.inputs
+            if i.dimension
+        }
 
     def _places(self, given: Tensors, ids: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         """Where the vectors of ids `[B, W]` stand: in the catalog or after it."""
@@ -90,7 +107,7 @@ class RankWithVectors(Signature):
             past = np.take_along_axis(np.asarray(given[_PAST]), place, 1)
             batch["history_vector"] = _by_hand(given, past, batch["history_item"], rows)
         batch["item_vector"] = _by_hand(given, given[_SHOWN], batch["item"], rows)
-        batch |= {name: given[name] for name in self._vectors}
+        batch |= {i.name: given[i.name] for i in self.inputs if i.dimension}
 
         def known(places: np.ndarray) -> np.ndarray:
             old = np.where(places < rows, places, 0)
