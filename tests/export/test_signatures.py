@@ -1,18 +1,24 @@
 """Every signature, served by TensorFlow's loader and by the C API, as in memory."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from export import real_ranker
 from export.real_ranker import ranker_of, request, search
 
+from tfmm.catalog import Catalog
 from tfmm.errors import TfmmError
 from tfmm.export import export_ranker
 from tfmm.export.border import to_batch
+from tfmm.export.golden import check_equal
 from tfmm.export.graph import load_saved_model, read_graph, signatures
+from tfmm.export.ranker import ServedRanker
 from tfmm.export.signatures import OPTIONAL
 from tfmm.export.signatures.rank_examples import to_examples
 from tfmm.export.warmup import read_warmup
+from tfmm.ranking import MAKE, RankingModel
 from tfmm.road.recipe import SIGNATURES
 
 
@@ -140,6 +146,45 @@ def test_a_feature_of_an_example_may_be_left_out(ask, given):
     )
 
 
+def changed(example, name, *values):
+    """A serialized example with other values of a feature of texts."""
+    found = tf.train.Example.FromString(example)
+    found.features.feature[name].bytes_list.value[:] = values
+    return np.array([found.SerializeToString()], object)
+
+
+def test_features_of_an_example_may_be_short_or_long(ask, given):
+    example = to_examples(given)[0]
+    one = {k: v[:1] for k, v in given.items()}
+    for values, meant in (((), ""), ((b"young", b"old"), "young")):
+        right = ask("rank", **{**one, "user_age": np.array([meant], object)})
+        found = ask("rank_examples", examples=changed(example, "user_age", *values))
+        np.testing.assert_allclose(found["score"], right["score"], atol=1e-6)
+    colors = changed(example, "candidate_color", b"red", b"", b"x", b"blue")
+    right = ask("rank", **one)["score"]
+    found = ask("rank_examples", examples=colors)["score"]
+    np.testing.assert_allclose(found, right, atol=1e-6)
+
+
+def test_no_base_score_in_an_example_is_no_score_of_zero(ask, given):
+    example = tf.train.Example.FromString(to_examples(given)[0])
+    del example.features.feature["base_score"]
+    text = np.array([example.SerializeToString()], object)
+    one = {k: v[:1] for k, v in given.items()}
+    one["base_score"] = np.full((1, 3), np.nan, np.float32)
+    right = ask("rank", **one)["score"]
+    assert (right > 0.1).all()
+    found = ask("rank_examples", examples=text)["score"]
+    np.testing.assert_allclose(found, right, atol=1e-6)
+
+
+def test_counts_below_zero_make_examples_of_nothing(ask, given):
+    none = {"n_items": np.array([-1, 1], np.int32), "n_history": np.full(2, -2)}
+    found = ask("rank_examples", examples=to_examples({**given, **none}))
+    whole = ask("rank", **{**given, **none})
+    np.testing.assert_allclose(found["score"], whole["score"][:, :1], atol=1e-6)
+
+
 def by_row(toy, given):
     given = dict(given)
     for name, ids in (("item", "item_id"), ("history_item", "history_item_id")):
@@ -210,8 +255,6 @@ def test_the_catalogs_own_vectors_sent_along_change_nothing(parts, ask, given):
 
 def test_a_new_item_scores_as_if_the_catalog_held_it(toy, parts, ask, given):
     """The items d and e, both without a vector; e is a candidate and in a history."""
-    from tfmm.catalog import Catalog
-
     old = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
     new = np.random.default_rng(5).normal(size=(2, 6)).astype(np.float32)
     catalog = Catalog.from_vectors(
@@ -233,6 +276,39 @@ def test_a_new_item_scores_as_if_the_catalog_held_it(toy, parts, ask, given):
     assert np.abs(found["score"] - ask("rank", **given)["score"])[0, 1] > 1e-4
     assert found["known"].tolist() == [[True, True, False], [True, False, False]]
     np.testing.assert_allclose(found["history_known"], [1, 0])
+
+
+def test_an_item_of_no_index_scores_as_one_of_a_grown_index(toy, parts, ask, given):
+    """`new` has no row; it is a candidate and the last event."""
+    old = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    new = np.random.default_rng(7).normal(size=(1, 6)).astype(np.float32)
+    grown = toy.index().extend(["new"])
+    catalog = Catalog.from_vectors(
+        ["a", "b", "c", "f", "new"],
+        np.concatenate([old, new]),
+        name="v",
+        version="1",
+        index=grown,
+    )
+    interests = ["din", "simtier", search("simtier", "semantic_attention")]
+    options = {"labels": ["click", "order"], "offset": "base_score", "recent": 4}
+    ranker = ranker_of((parts[0], catalog), interests, **options)
+    given = {k: v.copy() for k, v in given.items()}
+    given["item_id"][0, 2] = given["history_item_id"][0, 7] = "new"
+    logits = ranker(to_batch(given, parts[0].spec, grown, parts[0]))["order"]
+    found = ask("rank_with_vectors", **with_new(parts, given, ["new"], new))
+    right = 1 / (1 + np.exp(-np.asarray(logits, np.float64)))
+    valid = pairs(given)
+    np.testing.assert_allclose(found["score_order"][valid], right[valid], atol=1e-6)
+    assert found["known"][0].tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize(("ids", "vectors"), [(3, 2), (1, 2), (1, 0), (0, 1)])
+def test_ids_and_vectors_of_other_widths_are_refused(parts, ask, given, ids, vectors):
+    new = with_new(parts, given, ["d"] * ids, [np.ones(6)] * ids)
+    new[modality(parts)] = np.ones((2, vectors, 6), np.float32)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="reshape"):
+        ask("rank_with_vectors", **new)
 
 
 def test_zeros_are_no_vector(parts, ask, given):
@@ -272,11 +348,11 @@ def test_similar_items_are_exact(toy, ask):
     units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     order = np.argsort(-(units @ units[1]))
     names = np.array([b"a", b"b", b"c", b"f"], object)[order]
-    assert found["item_id"].shape == (3, 8)  # k is cut to the catalog's rows
+    assert found["item_id"].shape == (3, 6)  # k is cut to the catalog's items
     assert found["item_id"][0, :4].tolist() == names.tolist()
-    assert found["item_id"][0, 4:].tolist() == [b""] * 4
-    np.testing.assert_allclose(found["cosine"][0, 0], 1, atol=5e-3)  # int8
-    assert found["item_id"][1].tolist() == [b"a"] + [b""] * 7
+    assert found["item_id"][0, 4:].tolist() == [b""] * 2
+    np.testing.assert_allclose(found["cosine"][0, 0], 1, atol=1e-6)
+    assert found["item_id"][1].tolist() == [b"a"] + [b""] * 5
     assert found["n_items"].tolist() == [4, 1, 0]
     assert not found["cosine"][2].any()
 
@@ -327,12 +403,128 @@ def test_padding_batch_and_order_never_matter(toy, parts, ask, given, name):
     check({k: v[::-1] for k, v in turned.items()})
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1, 1e30])
+def test_similar_items_are_the_catalogs_neighbours(parts, ask, scale):
+    catalog, vectors = parts[1], np.random.default_rng(0).normal(size=(4, 6))
+    asked = (scale * vectors).astype(np.float32)
+    found = ask("similar_items", vector=asked, k=np.full(4, 4, np.int32))
+    for place, name in enumerate(["a", "b", "c", "f"]):
+        near = catalog.neighbours(name)
+        names = [name, *(near_name for near_name, _ in near)]
+        assert [n.decode() for n in found["item_id"][place]] == names
+        cosines = np.float32([cosine for _, cosine in near])
+        np.testing.assert_array_equal(found["cosine"][place, 1:], cosines)
+
+
+def sized(given, rows, shown, past):
+    """A request cut to so many rows, candidates and events."""
+    found = {}
+    for name, values in given.items():
+        values = values[:rows]
+        if values.ndim > 1 and not name.startswith("new_"):
+            width = past if name.startswith("history") else shown
+            values = values[:, :width]
+        found[name] = values
+    return found
+
+
+@pytest.mark.parametrize(("rows", "shown", "past"), [(2, 0, 0), (2, 1, 0), (0, 3, 8)])
+@pytest.mark.parametrize("name", ["rank", "rank_rows", "rank_with_vectors", "explain"])
+def test_empty_axes_are_answered(toy, parts, ask, given, name, rows, shown, past):
+    if name == "rank_rows":
+        given = by_row(toy, given)
+    if name == "rank_with_vectors":
+        given = with_new(parts, given, ["d"], [np.ones(6)])
+    for key, values in ask(name, **sized(given, rows, shown, past)).items():
+        assert values.shape[: min(2, values.ndim)] == (rows, shown)[: values.ndim]
+        if values.dtype.kind == "f":
+            assert np.isfinite(values).all(), key
+
+
+def test_no_rows_at_all(ask, given):
+    flat = {k: v[:0] for k, v in given.items() if k != "n_items"}
+    flat = {
+        k: v[:, 0] if k in ("item_id", "base_score") or k.startswith("candi") else v
+        for k, v in flat.items()
+    }
+    assert ask("rank_flat", **flat)["score"].shape == (0,)
+    assert ask("rank_examples", examples=np.zeros(0, object))["score"].shape == (0, 0)
+
+
+def check_in_memory(toy, vocabularies, ranker, index, given, signatures, folder):
+    """What every signature gives is what the model in memory answers."""
+    module = ServedRanker(ranker, index, vocabularies, folder, signatures)
+    batch = to_batch(given, vocabularies.spec, index, vocabularies)
+    for found in module.answered(given, batch):
+        function = module.functions[found.call.signature]
+        dtypes = function.structured_input_signature[1]
+        inputs = {
+            name: tf.constant(value, dtypes[name].dtype)
+            for name, value in found.call.inputs.items()
+        }
+        got = {name: value.numpy() for name, value in function(**inputs).items()}
+        check_equal(got, found.outputs, found.call.signature)
+
+
+def test_many_requests_may_ask_a_small_catalog(toy, parts, given, tmp_path):
+    many = {k: np.repeat(v, 8, axis=0) for k, v in given.items() if k != "base_score"}
+    ranker = ranker_of(parts)
+    names = ["explain", "similar_items"]
+    check_in_memory(toy, parts[0], ranker, toy.index(), many, names, tmp_path)
+
+
+@pytest.mark.slow
+def test_every_option_at_once(toy, parts, tmp_path):
+    """int64 ids, two modalities, MAKE, hashed features, positions, two labels."""
+    index, draw = toy.index("int64"), np.random.default_rng(0)
+    catalog = Catalog.merge(
+        *(
+            Catalog.from_vectors(
+                ids,
+                draw.normal(size=(len(ids), d)),
+                name="v",
+                version="1",
+                modality=modality,
+                index=index,
+            )
+            for modality, ids, d in (
+                ("image", [10, 20, 30, 60], 6),
+                ("text", [10, 20, 40], 5),
+            )
+        )
+    )
+    features = tuple(
+        replace(f, size=f.size + 3, hash_buckets=3) if f.kind == "categorical" else f
+        for f in parts[0].spec.features
+    )
+    spec = replace(parts[0].spec, features=features)
+    vocabularies = replace(parts[0], spec=spec, index_stamp=index.stamp())
+    make = MAKE(catalog, hidden=(8, 6, 5, 4))
+    options = {"labels": ["order", "click"], "position": True}
+    interests = ["din", make, "simtier", search("simtier")]
+    ranker = ranker_of((vocabularies, catalog), interests, **options)
+    given = toy.request("int64")
+    folder = export_ranker(
+        ranker, tmp_path, index, vocabularies, given, signatures=OPTIONAL
+    )
+    found = signatures(read_graph(folder))
+    assert set(found) == {"rank", "serving_default", *OPTIONAL, "similar_items_text"}
+    assert {"new_image_vector", "new_text_vector"} < set(
+        found["rank_with_vectors"].inputs
+    )
+
+
 def test_another_ranker_has_no_explanation(toy, exported, tmp_path):
     arguments = exported[0], tmp_path, toy.index(), toy.VOCABULARIES, toy.request()
     with pytest.raises(TfmmError, match=r"`explain` looks into a ranker.*ToyRanker"):
         export_ranker(*arguments, signatures=["explain"])
     with pytest.raises(TfmmError, match="a ranker without any"):
         export_ranker(*arguments, signatures=["similar_items"])
+    vocabularies = real_ranker.parts(toy)[0]
+    arguments = RankingModel(vocabularies, hidden=(4,)), *arguments[1:]
+    for name in ("rank_with_vectors", "similar_items"):
+        with pytest.raises(TfmmError, match=f"`{name}` .* a ranker without any"):
+            export_ranker(*arguments, signatures=[name])
     with pytest.raises(TfmmError, match=r"Received: \['rank_quickly'\]"):
         export_ranker(*arguments, signatures=["rank", "rank_quickly"])
 

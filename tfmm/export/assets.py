@@ -78,8 +78,8 @@ class Names(tf.Module):
     def __init__(self, path: Path, dtype: tf.DType, unknown: str) -> None:
         super().__init__()
         numbers = dtype == tf.int64
-        self._unknown = tf.constant(int(unknown) if numbers else unknown, dtype)
-        self._table = None
+        self._unknown = int(unknown) if numbers else unknown
+        self._dtype, self._table = dtype, None
         if path.stat().st_size:
             initializer = _Lines(
                 str(path),
@@ -88,7 +88,9 @@ class Names(tf.Module):
                 value_dtype=dtype,
                 value_index=0 if numbers else tf.lookup.TextFileIndex.WHOLE_LINE,
             )
-            self._table = tf.lookup.StaticHashTable(initializer, self._unknown)
+            # Made while one signature is traced, and read by others.
+            with tf.init_scope():
+                self._table = tf.lookup.StaticHashTable(initializer, self._unknown)
 
     def __call__(self, rows: tf.Tensor) -> tf.Tensor:
         """Ids of int32 rows, of the same shape."""

@@ -5,16 +5,21 @@ from functools import cached_property
 import numpy as np
 import tensorflow as tf
 
+from tfmm.catalog.neighbours import nearest
+from tfmm.catalog.quantise import VectorTable, quantise
 from tfmm.export.border import as_bytes, ids_of
 from tfmm.export.inputs import Input
 from tfmm.export.signatures.base import Example, Served, Signature
-from tfmm.layers.frozen_vectors import unit_vectors
-from tfmm.layers.gather import gather_rows
-from tfmm.ranking.exact_top_k import top_k
+from tfmm.layers.frozen_vectors import VectorRows
+from tfmm.layers.new_vectors import quantised
+from tfmm.layers.similarity import cosine_similarity
+from tfmm.records.index import FIRST_ROW, UNKNOWN_ROW
 
 VECTOR, COUNT = "vector", "k"
 CHUNK = 65_536
 _ASKED = 5
+# In memory a query takes a pass over the catalog.
+_QUERIES = 8
 
 
 class SimilarItems(Signature):
@@ -22,8 +27,11 @@ class SimilarItems(Signature):
 
     Takes `vector` float32 `[B, d]` of any length, e.g. what `encode_query` gives, and
     `k` int32 `[B]`. Answers `item_id` and `cosine` float32 `[B, K]` with K the largest
-    k, and `n_items` int32 `[B]`, how many of them are real: at most k, and none for
-    zeros or what is not finite. All vectors are compared, 65,536 at a time.
+    k, at most the catalog's items, and `n_items` int32 `[B]`, how many of them are
+    real: at most k, and none for zeros or what is not finite. Beyond them ids are
+    unknown and cosines 0. The vector is quantised as the catalog's are, so the same
+    cosines, and the same order of equals, come out on every device and in every batch:
+    those of `Catalog.neighbours`. All vectors are compared, 65,536 at a time.
 
     Args:
         served: What it works with.
@@ -43,10 +51,15 @@ class SimilarItems(Signature):
         vector = Input(VECTOR, "float32", 1, self._table.dimension)
         return (vector, Input(COUNT, "int32", 1))
 
+    @property
+    def _items(self) -> int:
+        return self._table.rows - FIRST_ROW
+
     def __call__(self, **given: tf.Tensor) -> dict[str, tf.Tensor]:
-        vectors, usable = _units(given[VECTOR])
-        asked = tf.where(usable, tf.clip_by_value(given[COUNT], 0, self._table.rows), 0)
-        cosines, rows = self._best(vectors, tf.reduce_max(asked, axis=0))
+        queries = quantised(given[VECTOR])
+        asked = tf.clip_by_value(given[COUNT], 0, self._items)
+        asked = tf.where(queries.present, asked, 0)
+        cosines, rows = self._best(queries, tf.reduce_max(asked, axis=0))
         real = tf.reduce_sum(tf.cast(rows > 0, tf.int32), axis=1)
         count = tf.minimum(real, asked)
         kept = tf.range(tf.shape(rows)[1]) < count[:, None]
@@ -56,11 +69,12 @@ class SimilarItems(Signature):
             "n_items": count,
         }
 
-    def _best(self, vectors: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _best(self, queries: VectorRows, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         size = self._table.rows
         k = tf.maximum(k, 0)
-        shape = tf.stack([tf.shape(vectors)[0], k])
-        first = (tf.constant(0), tf.fill(shape, -np.inf), tf.zeros(shape, tf.int32))
+        shape = tf.stack([tf.shape(queries.codes)[0], k])
+        start = tf.constant(FIRST_ROW)
+        first = (start, tf.fill(shape, -np.inf), tf.zeros(shape, tf.int32))
 
         def more(start: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
             return start < size
@@ -69,13 +83,18 @@ class SimilarItems(Signature):
             start: tf.Tensor, best: tf.Tensor, rows: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             chunk = tf.range(start, tf.minimum(start + CHUNK, size))
-            present = gather_rows(self._table.present, chunk)
-            units = unit_vectors(self._table(chunk))
-            found = tf.matmul(vectors, units, transpose_b=True)
-            found = tf.where(present, found, -np.inf)
+            items = self._table(chunk)
+            found = cosine_similarity(
+                items.codes[None],
+                queries.codes[None],
+                items.inverse_norm[None],
+                queries.inverse_norm[None],
+            )
+            found = tf.where(items.present, tf.transpose(found[0]), -np.inf)
             both = tf.concat([best, found], axis=1)
             best, place = tf.math.top_k(both, k)
-            of_chunk = tf.broadcast_to(tf.where(present, chunk, 0), tf.shape(found))
+            of_chunk = tf.where(items.present, chunk, 0)
+            of_chunk = tf.broadcast_to(of_chunk, tf.shape(found))
             candidates = tf.concat([rows, of_chunk], axis=1)
             rows = tf.gather(candidates, place, batch_dims=1)
             return start + CHUNK, best, rows
@@ -87,7 +106,7 @@ class SimilarItems(Signature):
 
     def given(self, example: Example) -> dict[str, np.ndarray]:
         random = np.random.default_rng(0)
-        count = len(example.request["n_items"])
+        count = min(_QUERIES, len(example.request["n_items"]))
         vectors = random.normal(size=(count, self._table.dimension))
         return {
             VECTOR: vectors.astype(np.float32),
@@ -96,30 +115,18 @@ class SimilarItems(Signature):
 
     def answer(self, example: Example) -> dict[str, np.ndarray]:
         given = self.given(example)
-        units = np.array(unit_vectors(self._table(np.arange(self._table.rows))))
-        present = np.flatnonzero(np.asarray(self._table.present))
-        # `top_k` takes rows 0 and 1 for no items.
-        items = np.pad(units[present], [(2, 0), (0, 0)])
-        vectors = given[VECTOR] / np.linalg.norm(given[VECTOR], axis=1, keepdims=True)
-        width = int(given[COUNT].max(initial=0))
-        count = np.minimum(given[COUNT], len(present)).astype(np.int32)
-        found = {"n_items": count}
-        if not len(present) or not len(vectors):
-            return found
-        places, cosines = top_k(vectors, items, width)
-        kept = np.arange(width) < count[:, None]
-        rows = np.zeros(kept.shape, np.int64)
-        scores = np.zeros(kept.shape, np.float32)
-        rows[:, : places.shape[1]] = present[places - 2]
-        scores[:, : places.shape[1]] = cosines
-        ids = ids_of(np.where(kept, rows, 0), self.served.index)
-        found["item_id"] = as_bytes(ids) if ids.dtype == object else ids
-        return {**found, "cosine": np.where(kept, scores, 0)}
-
-
-def _units(vectors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Vectors of length 1, and which had a direction."""
-    norm = tf.norm(vectors, axis=1)
-    usable = (norm > 0) & tf.math.is_finite(norm)
-    safe = tf.where(usable[:, None], vectors, 0.0)
-    return safe / tf.where(usable, norm, 1.0)[:, None], usable
+        asked = np.minimum(given[COUNT], self._items)
+        shape = len(asked), int(asked.max(initial=0))
+        rows, cosines = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
+        count = np.zeros(len(asked), np.int32)
+        table = VectorTable(*(np.array(w) for w in self._table.weights))
+        # The row that is no item holds the query.
+        own = np.array([UNKNOWN_ROW])
+        for place, (query, k) in enumerate(zip(given[VECTOR], asked, strict=True)):
+            found = nearest([table.filled(own, quantise([query]))], UNKNOWN_ROW, k)
+            count[place] = len(found)
+            rows[place, : len(found)] = [row for row, _ in found]
+            cosines[place, : len(found)] = [cosine for _, cosine in found]
+        ids = ids_of(rows, self.served.index)
+        ids = as_bytes(ids) if ids.dtype == object else ids
+        return {"item_id": ids, "cosine": cosines, "n_items": count}
