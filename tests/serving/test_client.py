@@ -1,20 +1,22 @@
-import http.server
-import json
-import threading
-import time
-from typing import ClassVar
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from tfmm.errors import TfmmError
-from tfmm.serving import Client, Ranked, ServerError
-from tfmm.serving.client_errors import (
-    DeadlineExceeded,
+from tfmm.serving import (
+    Client,
     InvalidArgument,
     NotFound,
+    Ranked,
+    ServerError,
     Unavailable,
 )
+from tfmm.serving.client_calls import Answer, SignatureInfo, TensorInfo, Transport
+from tfmm.serving.client_errors import server_error
+from tfmm.serving.client_ranking import rank_inputs, ranking
 
 
 @pytest.mark.parametrize("signature", [None, "rank", "serving_default"])
@@ -123,69 +125,155 @@ def test_what_does_not_fit_is_an_invalid_argument(toy, client):
         client.predict("ranker", {"item_id": [["a"]]}, "rank")
 
 
-class Flaky(http.server.BaseHTTPRequestHandler):
-    """Answers what it is told to, one answer a request."""
-
-    protocol_version = "HTTP/1.1"
-    answers: ClassVar[list] = []
-    asked: ClassVar[list] = []
-
-    def do_GET(self):
-        self.asked.append(self.path)
-        answer = self.answers.pop(0)
-        if answer == "hang up":
-            self.close_connection = True
-            return
-        if answer == "wait":
-            time.sleep(1)
-            answer = 503
-        body = json.dumps(
-            {"model_version_status": []} if answer == 200 else {"error": "busy"}
-        ).encode()
-        self.send_response(answer)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+def test_a_closed_client_may_be_used_again(client):
+    client.close()
+    assert client.status("ranker")[0]["state"] == "AVAILABLE"
 
 
-@pytest.fixture
-def flaky():
-    Flaky.asked.clear()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Flaky) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+def test_many_threads_share_a_client(toy, client, expected):
+    def ask(item):
+        (found,) = client.rank([item], user_key=22)
+        return found
+
+    items = ["a", "b", "c", "d"] * 25
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(ask, items))
+    assert [one.item_id for one in found] == items
+    assert found[:4] * 25 == found
 
 
-@pytest.mark.parametrize("answers", [[503, 429, 200], ["hang up", 200], [200]])
-def test_busy_and_broken_servers_are_asked_again(flaky, answers):
-    Flaky.answers[:] = answers
-    assert Client(flaky).status("m") == []
-    assert len(Flaky.asked) == len(answers)
+def test_an_unknown_input_is_told_and_not_left_unread(toy, client):
+    with pytest.raises(InvalidArgument, match=r"no input of this name.*'n_item'"):
+        client.predict("ranker", {**toy.request(), "n_item": [1, 2]}, "rank")
 
 
-@pytest.mark.parametrize("answer", [400, 404, 500, 501])
-def test_a_refusal_is_not_repeated(flaky, answer):
-    Flaky.answers[:] = [answer] * 3
-    with pytest.raises(ServerError, match="busy") as error:
-        Client(flaky).status("m")
-    assert error.value.code == answer and len(Flaky.asked) == 1
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"n_items": ["three", "one"]},
+        {"n_items": [2.5, 1.0]},
+        {"user_key": [2**70, 1]},
+        {"item_id": [[1, 2, 3], [4, 5, 6]]},
+        {"item_id": [["a", "b"], ["c"]]},
+        {"context_delay": ["soon", "late"]},
+    ],
+)
+def test_values_of_another_type_are_refused(toy, client, wrong):
+    with pytest.raises(InvalidArgument):
+        client.predict("ranker", {**toy.request(), **wrong}, "rank")
 
 
-def test_repetitions_end(flaky):
-    Flaky.answers[:] = [503] * 9
-    with pytest.raises(Unavailable, match="busy"):
-        Client(flaky, retries=1).status("m")
-    assert len(Flaky.asked) == 2
+def test_an_output_that_is_none_is_told(toy, client):
+    with pytest.raises(InvalidArgument, match="scores"):
+        client.predict("ranker", toy.request(), output_filter=["scores"])
 
 
-def test_all_repetitions_share_one_deadline(flaky):
-    Flaky.answers[:] = ["wait"] * 9
-    began = time.monotonic()
-    with pytest.raises(DeadlineExceeded, match="did not answer within"):
-        Client(flaky, timeout=0.3, retries=9).status("m")
-    assert time.monotonic() - began < 0.9
+class Scripted(Transport):
+    """A server of one model whose signature changes when it is told to."""
+
+    def __init__(self, inputs):
+        self.inputs, self.asked, self.busy = inputs, [], 0
+
+    def signatures(self, target, timeout):
+        self.asked.append("metadata")
+        tensors = {name: TensorInfo("DT_INT64", 1) for name in self.inputs}
+        return {"rank": SignatureInfo(tensors, {})}
+
+    def predict(self, target, signature, info, inputs, only, timeout):
+        self.asked.append("predict")
+        if self.busy:
+            raise server_error(503, "busy")
+        if set(inputs) != set(self.inputs):
+            raise server_error(400, "input size does not match signature")
+        return Answer({"sum": np.array([sum(v[0] for v in inputs.values())])}, 1)
+
+
+def scripted(inputs, **arguments):
+    client = Client("http://127.0.0.1:1", **arguments)
+    client._transport = Scripted(inputs)
+    return client, client._transport
+
+
+def test_a_signature_is_asked_for_once_and_again_when_it_changes():
+    client, server = scripted(["a"])
+    for _ in range(2):
+        client.predict("m", {"a": [1]}, "rank")
+    assert server.asked == ["metadata", "predict", "predict"]
+    server.inputs = ["a", "b"]
+    assert client.predict("m", {"a": [1], "b": [2]}, "rank")["sum"] == [3]
+    assert server.asked[3:] == ["metadata", "predict"]
+    with pytest.raises(InvalidArgument, match="does not match"):
+        client.predict("m", {"a": [1]}, "rank")
+    assert server.asked[5:] == ["predict", "metadata"]
+
+
+def test_a_busy_server_is_not_asked_for_signatures_besides():
+    client, server = scripted(["a"], retries=1)
+    client.predict("m", {"a": [1]}, "rank")
+    server.busy = True
+    with pytest.raises(Unavailable):
+        client.predict("m", {"a": [1]}, "rank")
+    assert server.asked == ["metadata", *["predict"] * 3]
+
+
+def test_a_history_of_none_is_one_column_of_padding():
+    wanted = {
+        "user_key": TensorInfo("DT_INT64", 1),
+        "history_item_id": TensorInfo("DT_INT64", 2),
+        "history_type": TensorInfo("DT_STRING", 2),
+        "n_history": TensorInfo("DT_INT32", 1),
+        "item_id": TensorInfo("DT_INT64", 2),
+        "n_items": TensorInfo("DT_INT32", 1),
+    }
+    found = rank_inputs("m", wanted, [7, 8, 9], 5, [], None, {}, {})
+    assert found == {
+        "user_key": [5],
+        "history_item_id": [[0]],
+        "history_type": [[""]],
+        "n_history": [0],
+        "item_id": [[7, 8, 9]],
+        "n_items": [3],
+    }
+    found = rank_inputs("m", wanted, [7], 5, [1, 2], None, {}, {})
+    assert found["history_item_id"] == [[1, 2]] and found["history_type"] == [["", ""]]
+
+
+def test_a_ranking_leaves_unknown_outputs_alone():
+    answer = Answer(
+        {
+            "item_id": np.array([["x", "y"]], object),
+            "score": np.array([[0.1, 0.9]]),
+            "score_order": np.array([[0.3, 0.2]]),
+            "known": np.array([[True, False]]),
+            "new_in_a_later_version": np.zeros([1, 7, 7]),
+        }
+    )
+    found = ranking(answer)
+    assert found == [
+        ("y", 0.9, False, {"order": 0.2}),
+        ("x", 0.1, True, {"order": 0.3}),
+    ]
+    assert found.history_known is None and found.version is None
+
+
+GRPC_CLIENT = """
+import sys
+from tfmm.serving import Client, Unavailable
+
+try:
+    Client("grpc://127.0.0.1:1", retries=0).status("m")
+except Unavailable:
+    print("tensorflow" in sys.modules)
+import tensorflow as tf
+from tfmm.serving.client_tensors import to_array
+
+print(to_array(tf.make_tensor_proto([[1, 2]]), "x").tolist())
+"""
+
+
+@pytest.mark.slow
+def test_grpc_needs_no_tensorflow_and_does_it_no_harm():
+    done = subprocess.run(
+        [sys.executable, "-c", GRPC_CLIENT], capture_output=True, text=True
+    )
+    assert done.stdout.split("\n")[:2] == ["False", "[[1, 2]]"], done.stderr

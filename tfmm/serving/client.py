@@ -2,9 +2,9 @@
 
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import MappingProxyType, TracebackType
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import numpy as np
@@ -13,67 +13,36 @@ from tfmm.errors import TfmmError
 from tfmm.serving.client_calls import Answer, SignatureInfo, Target, Transport
 from tfmm.serving.client_errors import (
     MAY_REPEAT,
+    InvalidArgument,
     ServerError,
     server_error,
 )
+from tfmm.serving.client_ranking import Ranking, rank_inputs, ranking
 from tfmm.serving.client_rest import RestTransport
-from tfmm.serving.client_values import check_one_each, complete
 
 TIMEOUT_SECONDS = 30.0
 RETRIES = 2
 DEFAULT_SIGNATURE = "serving_default"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _PORTS = {"http": 80, "https": 443, "grpc": 8500}
-
-
-class Ranked(NamedTuple):
-    """One candidate of a ranking.
-
-    Args:
-        item_id: Its raw id, text or integer as it was sent.
-        score: Its click probability.
-        known: Whether the model has a vector of it.
-        others: Probabilities of further labels, where the model has several heads.
-    """
-
-    item_id: str | int
-    score: float
-    known: bool
-    others: Mapping[str, float] = MappingProxyType({})
-
-
-class Ranking(list[Ranked]):
-    """Candidates, best first.
-
-    Attributes:
-        history_known: Share of the history's events whose item has a vector.
-        version: The version that ranked; None over REST, which does not say.
-    """
-
-    def __init__(
-        self,
-        ranked: Iterable[Ranked],
-        history_known: float = 0.0,
-        version: int | None = None,
-    ) -> None:
-        super().__init__(ranked)
-        self.history_known = history_known
-        self.version = version
+Signatures = dict[str, SignatureInfo]
 
 
 class Client:
     """Calls one model server; safe to share between threads.
 
     Calls are repeated, with growing pauses, where no server answered or it was too
-    busy: predictions change nothing, so a second one does no harm.
+    busy: predictions change nothing, so a second one does no harm. Signatures are asked
+    for once, and again when a newer version takes other inputs.
 
     Args:
         url: `http://127.0.0.1:8501`, `https://...`, or `grpc://127.0.0.1:8500`.
-        timeout: Seconds that a call may take, all repetitions included.
+        timeout: Seconds that a call may take, with all repetitions and whatever else
+            it asks the server for.
         retries: How often a call is repeated at most.
 
     Raises:
-        TfmmError: If the url is no such address.
+        TfmmError: If the url is no such address, or the others are no such numbers.
 
     Example:
         >>> Client("http://127.0.0.1:1", retries=0).status("ranker")
@@ -86,9 +55,15 @@ class Client:
     def __init__(
         self, url: str, timeout: float = TIMEOUT_SECONDS, retries: int = RETRIES
     ) -> None:
+        if not timeout > 0 or retries < 0:
+            raise TfmmError(
+                "A client waits some time and repeats calls or not. Expected: timeout "
+                f"> 0, retries >= 0. Received: {timeout} and {retries}. Example: "
+                "Client(url, timeout=0.2, retries=1)."
+            )
         self._transport = _transport(url)
         self._timeout, self._retries = timeout, retries
-        self._signatures: dict[Target, dict[str, SignatureInfo]] = {}
+        self._signatures: dict[Target, Signatures] = {}
 
     def __enter__(self) -> "Client":
         return self
@@ -113,6 +88,7 @@ class Client:
         version: int | None = None,
         label: str | None = None,
         output_filter: Sequence[str] = (),
+        timeout: float | None = None,
     ) -> dict[str, np.ndarray]:
         """Calls a signature in the columnar format.
 
@@ -123,17 +99,21 @@ class Client:
             version: The highest available when absent.
             label: A label in place of a version.
             output_filter: Outputs wanted; all when empty.
+            timeout: Seconds for this call in place of the client's.
 
         Returns:
-            Output name -> array; texts as `str`.
+            Output name -> array; texts as `str`, of names that end in `_bytes` as
+            bytes.
 
         Raises:
             ServerError: If the server refuses or does not answer; its subclasses say
                 which: `InvalidArgument`, `NotFound`, `Unavailable`, ...
         """
         target = Target(model, version, label)
-        name = signature_name or DEFAULT_SIGNATURE
-        return self._ask(target, name, lambda _: inputs, output_filter).outputs
+        name, deadline = signature_name or DEFAULT_SIGNATURE, self._deadline(timeout)
+        return self._ask(
+            target, name, lambda _: inputs, deadline, output_filter
+        ).outputs
 
     def rank(
         self,
@@ -146,6 +126,7 @@ class Client:
         model: str = "ranker",
         version: int | None = None,
         label: str | None = None,
+        timeout: float | None = None,
     ) -> Ranking:
         """Ranks candidates for one user, best first.
 
@@ -163,6 +144,7 @@ class Client:
             model: The model's name.
             version: The highest available when absent.
             label: A label in place of a version.
+            timeout: Seconds for this call in place of the client's.
 
         Raises:
             ServerError: If the server refuses or does not answer.
@@ -171,31 +153,21 @@ class Client:
         """
 
         def inputs(info: SignatureInfo) -> Mapping[str, Any]:
-            types = {} if history_type is None else {"history_type": history_type}
-            if history_type is None and "history_type" in info.inputs:
-                types = {"history_type": [""] * len(history)}
-            check_one_each(types, len(history), "event of the history")
-            check_one_each(candidates or {}, len(items), "candidate")
-            given: dict[str, Any] = {
-                "user_key": [user_key],
-                "history_item_id": [list(history)],
-                **{name: [list(value)] for name, value in types.items()},
-                "n_history": [len(history)],
-                "item_id": [list(items)],
-                "n_items": [len(items)],
-                **{name: [value] for name, value in (context or {}).items()},
-                **{n: [list(value)] for n, value in (candidates or {}).items()},
-            }
-            return complete(model, info.inputs, given, len(items))
+            features = context or {}, candidates or {}
+            user = user_key, history, history_type
+            return rank_inputs(model, info.inputs, items, *user, *features)
 
-        return _ranking(self._ask(Target(model, version, label), "rank", inputs))
+        target, deadline = Target(model, version, label), self._deadline(timeout)
+        return ranking(self._ask(target, "rank", inputs, deadline))
 
     def status(
         self, model: str, version: int | None = None, label: str | None = None
     ) -> list[dict[str, Any]]:
         """States of the model's versions, as the server reports them."""
         target = Target(model, version, label)
-        return self._repeated(lambda left: self._transport.status(target, left))
+        return self._repeated(
+            lambda left: self._transport.status(target, left), self._deadline()
+        )
 
     def signature(
         self,
@@ -209,55 +181,56 @@ class Client:
         Raises:
             ServerError: If there is no such model or signature.
         """
-        found = self._info(Target(model, version, label))
-        if name not in found:
-            raise server_error(
-                400,
-                f"`{model}` has no signature `{name}`. Expected one of: "
-                f"{sorted(found)}. Name another model.",
-            )
-        return found[name]
+        target = Target(model, version, label)
+        return _named(model, name, self._signatures_of(target, self._deadline()))
 
     def _ask(
         self,
         target: Target,
         signature: str,
         inputs: Callable[[SignatureInfo], Mapping[str, Any]],
+        deadline: float,
         only: Sequence[str] = (),
     ) -> Answer:
-        def ask() -> Answer:
-            names = target.model, signature, target.version, target.label
-            info = self.signature(*names)
+        def ask(found: Signatures) -> Answer:
+            info = _named(target.model, signature, found)
             given = inputs(info)
+            _check_names(signature, given, info)
             return self._repeated(
                 lambda left: self._transport.predict(
                     target, signature, info, given, only, left
-                )
+                ),
+                deadline,
             )
 
         remembered = self._signatures.get(target)
         try:
-            return ask()
-        except (TfmmError, KeyError):
+            return ask(remembered or self._signatures_of(target, deadline))
+        except TfmmError as error:
             # A newer version may take other inputs than those remembered.
-            if remembered is None:
+            is_refusal = isinstance(error, InvalidArgument)
+            if remembered is None or (isinstance(error, ServerError) != is_refusal):
                 raise
             self._signatures.pop(target, None)
-            if self._info(target) == remembered:
+            found = self._signatures_of(target, deadline)
+            if found == remembered:
                 raise
-        return ask()
+        return ask(found)
 
-    def _info(self, target: Target) -> dict[str, SignatureInfo]:
+    def _signatures_of(self, target: Target, deadline: float) -> Signatures:
         found = self._signatures.get(target)
         if found is None:
             found = self._repeated(
-                lambda left: self._transport.signatures(target, left)
+                lambda left: self._transport.signatures(target, left), deadline
             )
             self._signatures[target] = found
         return found
 
-    def _repeated(self, call: Callable[[float], Any]) -> Any:
-        deadline, pause = time.monotonic() + self._timeout, _FIRST_PAUSE
+    def _deadline(self, timeout: float | None = None) -> float:
+        return time.monotonic() + (self._timeout if timeout is None else timeout)
+
+    def _repeated(self, call: Callable[[float], Any], deadline: float) -> Any:
+        pause = _FIRST_PAUSE
         for left in range(self._retries, -1, -1):
             try:
                 return call(max(deadline - time.monotonic(), 0.001))
@@ -270,20 +243,25 @@ class Client:
         raise AssertionError("unreachable")
 
 
-def _ranking(answer: Answer) -> Ranking:
-    found = {name: values[0].tolist() for name, values in answer.outputs.items()}
-    columns = [found.pop(name) for name in Ranked._fields[:3]]
-    heads = {
-        name.removeprefix("score_"): scores
-        for name, scores in found.items()
-        if name.startswith("score_")
-    }
-    ranked = [
-        Ranked(item, score, known, {head: x[place] for head, x in heads.items()})
-        for place, (item, score, known) in enumerate(zip(*columns, strict=True))
-    ]
-    ranked.sort(key=lambda r: -r.score)
-    return Ranking(ranked, found.get("history_known", 0.0), answer.version)
+def _named(model: str, name: str, found: Signatures) -> SignatureInfo:
+    if name not in found:
+        raise server_error(
+            400,
+            f"`{model}` has no signature `{name}`. Expected one of: {sorted(found)}. "
+            "Name another, or another model.",
+        )
+    return found[name]
+
+
+def _check_names(signature: str, given: Mapping[str, Any], info: SignatureInfo) -> None:
+    """Refuses what the server would, and over REST leave unread without a word."""
+    unknown = sorted(set(given) - set(info.inputs))
+    if unknown:
+        raise server_error(
+            400,
+            f"`{signature}` takes no input of this name. Received: {unknown}. "
+            f"Expected some of: {sorted(info.inputs)}.",
+        )
 
 
 def _transport(url: str) -> Transport:
@@ -294,7 +272,7 @@ def _transport(url: str) -> Transport:
         return RestTransport(host, port, secure, parts.path.rstrip("/"))
     from tfmm.serving.client_grpc import GrpcTransport
 
-    return GrpcTransport(f"{host}:{port}")
+    return GrpcTransport(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
 
 def _address(url: str) -> tuple[SplitResult, int]:
@@ -313,6 +291,3 @@ def _no_address(url: str) -> TfmmError:
         f"`url` must be an http(s) or grpc address. Received: {url!r}. "
         "Example: http://127.0.0.1:8501."
     )
-
-
-__all__ = ["Client", "Ranked", "Ranking", "ServerError"]

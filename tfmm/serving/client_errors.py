@@ -21,12 +21,20 @@ class InvalidArgument(ServerError):
     """The request does not fit the model: mend it, do not repeat it."""
 
 
+class PermissionDenied(ServerError):
+    """The server, or a proxy before it, does not serve this caller."""
+
+
 class NotFound(ServerError):
     """There is no such model, version or label."""
 
 
 class ResourceExhausted(ServerError):
     """The server is too busy; it may be asked again."""
+
+
+class Internal(ServerError):
+    """The server failed at it: look into its log."""
 
 
 class Unimplemented(ServerError):
@@ -44,11 +52,15 @@ class DeadlineExceeded(ServerError):
 _KINDS: dict[int, type[ServerError]] = {
     0: Unavailable,
     400: InvalidArgument,
+    401: PermissionDenied,
+    403: PermissionDenied,
     404: NotFound,
     408: DeadlineExceeded,
     413: InvalidArgument,
     429: ResourceExhausted,
+    500: Internal,
     501: Unimplemented,
+    502: Unavailable,
     503: Unavailable,
     504: DeadlineExceeded,
 }

@@ -1,8 +1,10 @@
-"""The client's calls over REST, on a connection kept per thread."""
+"""The client's calls over REST, on connections that are kept."""
 
 import http.client
 import json
-import threading
+import os
+import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -11,9 +13,15 @@ from tfmm.serving.client_calls import Answer, SignatureInfo, Target, TensorInfo
 from tfmm.serving.client_errors import server_error
 from tfmm.serving.client_values import from_json, to_json
 
+_KEPT = 32
+_CHUNK = 1 << 16
+
 
 class RestTransport:
     """TF Serving's REST API.
+
+    A call takes a connection that rests, or opens one, and leaves it for the next call
+    of whatever thread. A forked process opens its own.
 
     Args:
         host: Name or address.
@@ -23,15 +31,15 @@ class RestTransport:
     """
 
     def __init__(self, host: str, port: int, secure: bool, path: str) -> None:
-        scheme = "https" if secure else "http"
-        self._name = f"{scheme}://{host}:{port}"
+        shown = f"[{host}]" if ":" in host else host
+        self._name = f"{'https' if secure else 'http'}://{shown}:{port}"
         self._address = host, port
         self._path = path
         self._kind = (
             http.client.HTTPSConnection if secure else http.client.HTTPConnection
         )
-        self._local = threading.local()
-        self._opened: list[http.client.HTTPConnection] = []
+        self._resting: deque[http.client.HTTPConnection] = deque()
+        self._process = os.getpid()
 
     def predict(
         self,
@@ -47,18 +55,25 @@ class RestTransport:
             "signature_name": signature,
             "inputs": {name: to_json(value) for name, value in inputs.items()},
         }
-        answer = self._call("POST", _path(target) + ":predict", timeout, body)
-        outputs = answer["outputs"]
+        path = _path(target) + ":predict"
+        outputs = self._call("POST", path, "outputs", timeout, body)
         if len(info.outputs) == 1:
             outputs = {next(iter(info.outputs)): outputs}
+        lacking = sorted(set(only) - set(outputs))
+        if lacking:
+            raise server_error(
+                400,
+                f"`{target.model}` gives no output of this name. Received: {lacking}. "
+                f"Expected some of: {sorted(outputs)}.",
+            )
         known = {name: tensor.dtype for name, tensor in info.outputs.items()}
-        wanted = only or outputs
-        return Answer({n: from_json(outputs[n], known.get(n)) for n in wanted})
+        return Answer({n: from_json(outputs[n], known.get(n)) for n in only or outputs})
 
     def signatures(self, target: Target, timeout: float) -> dict[str, SignatureInfo]:
         """The model's signatures."""
-        answer = self._call("GET", _path(target) + "/metadata", timeout)
-        found = answer["metadata"]["signature_def"]["signature_def"]
+        path = _path(target) + "/metadata"
+        answer = self._call("GET", path, "metadata", timeout)
+        found = answer["signature_def"]["signature_def"]
         return {
             name: SignatureInfo(_tensors(s["inputs"]), _tensors(s.get("outputs", {})))
             for name, s in found.items()
@@ -67,16 +82,17 @@ class RestTransport:
 
     def status(self, target: Target, timeout: float) -> list[dict[str, Any]]:
         """States of versions."""
-        return self._call("GET", _path(target), timeout)["model_version_status"]
+        return self._call("GET", _path(target), "model_version_status", timeout)
 
     def close(self) -> None:
-        """Closes the connections of all threads."""
-        for connection in self._opened:
-            connection.close()
+        """Closes the connections that rest."""
+        while self._resting:
+            self._resting.pop().close()
 
     def _call(
-        self, method: str, path: str, timeout: float, body: Any = None
-    ) -> dict[str, Any]:
+        self, method: str, path: str, key: str, timeout: float, body: Any = None
+    ) -> Any:
+        """What the answer has under a key."""
         data = None if body is None else json.dumps(body).encode()
         try:
             text, code = self._exchange(method, self._path + path, data, timeout)
@@ -89,44 +105,79 @@ class RestTransport:
                 0, f"No server answers at {self._name} ({error}). Start `tfmm serve`."
             ) from error
         try:
-            answer = json.loads(text)
-        except ValueError as error:
-            raise server_error(code, f"{self._name} is no model server.") from error
+            found = json.loads(text)[key if code == 200 else "error"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise server_error(
+                code,
+                f"{self._name} is no model server. Received: HTTP {code} without "
+                f"{'a' if code == 200 else 'an error as'} JSON answer. Look what "
+                "listens there, or stands before it.",
+            ) from error
         if code != 200:
-            raise server_error(code, str(answer.get("error", answer)))
-        return answer
+            raise server_error(code, str(found))
+        return found
 
     def _exchange(
         self, method: str, path: str, data: bytes | None, timeout: float
     ) -> tuple[bytes, int]:
-        connection = self._connection(timeout)
-        reused = connection.sock is not None
+        deadline = time.monotonic() + timeout
+        rested = self._take()
+        if rested is not None:
+            try:
+                return self._ask(rested, method, path, data, deadline)
+            except (ConnectionError, http.client.BadStatusLine):
+                # The server closes connections that rest; what was sent got no answer.
+                pass
+        opened = self._kind(*self._address)
+        return self._ask(opened, method, path, data, deadline)
+
+    def _ask(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        data: bytes | None,
+        deadline: float,
+    ) -> tuple[bytes, int]:
         try:
+            connection.timeout = _left(deadline)
+            if connection.sock is None:
+                connection.connect()
+            socket = connection.sock
+            socket.settimeout(_left(deadline))
             connection.request(method, path, data)
             response = connection.getresponse()
-            return response.read(), response.status
-        except (ConnectionError, http.client.BadStatusLine):
-            connection.close()
-            # The server closes connections that rest; what was sent got no answer.
-            if not reused:
-                raise
-            connection.request(method, path, data)
-            response = connection.getresponse()
-            return response.read(), response.status
+            parts = []
+            socket.settimeout(_left(deadline))
+            while part := response.read1(_CHUNK):
+                parts.append(part)
+                socket.settimeout(_left(deadline))
+            response.close()
+            if response.length:
+                raise http.client.IncompleteRead(b"".join(parts), response.length)
         except BaseException:
             connection.close()
             raise
+        if len(self._resting) < _KEPT:
+            self._resting.append(connection)
+        else:
+            connection.close()
+        return b"".join(parts), response.status
 
-    def _connection(self, timeout: float) -> http.client.HTTPConnection:
-        connection = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._kind(*self._address)
-            self._local.connection = connection
-            self._opened.append(connection)
-        connection.timeout = timeout
-        if connection.sock is not None:
-            connection.sock.settimeout(timeout)
-        return connection
+    def _take(self) -> http.client.HTTPConnection | None:
+        if self._process != os.getpid():
+            self._resting, self._process = deque(), os.getpid()
+        try:
+            return self._resting.pop()
+        except IndexError:
+            return None
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
 
 
 def _tensors(found: Mapping[str, Any]) -> dict[str, TensorInfo]:

@@ -11,6 +11,7 @@ from tfmm.errors import TfmmError
 _INTEGERS = {"DT_INT32", "DT_INT64"}
 _DTYPES = {
     "DT_FLOAT": np.float32,
+    "DT_DOUBLE": np.float64,
     "DT_INT32": np.int32,
     "DT_INT64": np.int64,
     "DT_BOOL": np.bool_,
@@ -38,7 +39,8 @@ def from_json(value: Any, dtype: str | None = None) -> np.ndarray:
 
     Args:
         value: What the server sent.
-        dtype: What the output is, e.g. `"DT_FLOAT"`; by the look of it when absent.
+        dtype: What the output is, e.g. `"DT_FLOAT"`; by the look of it when absent or
+            another than numbers that servers send.
 
     Example:
         >>> from_json([1, 2], "DT_FLOAT").dtype, from_json([{"b64": "eQ=="}])
@@ -46,8 +48,7 @@ def from_json(value: Any, dtype: str | None = None) -> np.ndarray:
     """
     if dtype == "DT_STRING" or (dtype is None and _is_text(value)):
         return np.array(_texts(value), object)
-    array = np.asarray(value, _DTYPES.get(dtype or ""))
-    return array.astype(np.float32) if array.dtype == np.float64 else array
+    return np.asarray(value, _DTYPES.get(dtype or ""))
 
 
 def _is_text(value: Any) -> bool:
@@ -116,7 +117,8 @@ def complete(
     model: str,
     wanted: Mapping[str, tuple[str, int]],
     given: Mapping[str, Any],
-    count: int,
+    events: int,
+    candidates: int,
 ) -> dict[str, Any]:
     """A request's inputs, with what is missing in the place of what is not given.
 
@@ -124,7 +126,8 @@ def complete(
         model: The model's name, for the message.
         wanted: Input name -> dtype and rank, all that the model takes.
         given: Input name -> value.
-        count: How many candidates there are.
+        events: How many events there are; a history of none is one column wide.
+        candidates: How many candidates there are.
 
     Raises:
         TfmmError: A value that the model does not take, or no `base_score` for one
@@ -144,6 +147,7 @@ def complete(
     inputs = {}
     for name, (dtype, rank) in wanted.items():
         missing = "" if dtype == "DT_STRING" else 0
-        value = given.get(name, [[missing] * count if rank > 1 else missing])
+        width = max(events, 1) if name.startswith("history_") else candidates
+        value = given.get(name, [[missing] * width if rank > 1 else missing])
         inputs[name] = typed(value, dtype, name)
     return inputs
