@@ -16,7 +16,7 @@ def timings(out: Path) -> dict[str, float]:
 
 
 def served_answer(out: Path) -> Any:
-    """What the served model answered, and which versions were published."""
+    """What the served model answered, which versions were published, and why."""
     found = [
         read_optional(out / folder / name)
         for folder, name in (
@@ -25,10 +25,12 @@ def served_answer(out: Path) -> Any:
         )
     ]
     answer = next((facts for facts in found if facts is not None), None)
-    published = read_optional(out / "serving" / "export.json")
-    if answer is None or published is None:
-        return answer if published is None else {"published": published}
-    return {**answer, "published": published}
+    notes = {
+        name: read_optional(out / "serving" / file)
+        for name, file in (("published", "export.json"), ("compared", "publish.json"))
+    }
+    notes = {name: note for name, note in notes.items() if note is not None}
+    return {**(answer or {}), **notes} or None
 
 
 def read_optional(path: Path) -> Any:

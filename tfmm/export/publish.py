@@ -91,6 +91,20 @@ def versions(model: str | Path) -> list[int]:
     )
 
 
+def version_folder(model: Path, number: int) -> Path:
+    """A standing version's folder; its name may have zeros before the number."""
+    return next(
+        path
+        for path in model.iterdir()
+        if path.name.isascii() and path.name.isdigit() and int(path.name) == number
+    )
+
+
+def withdrawn_folder(model: Path, number: int) -> Path:
+    """Where a version is once it is rolled back; no server takes it for a version."""
+    return model / f"{_WITHDRAWN}{number}"
+
+
 def withdrawn(model: str | Path) -> list[int]:
     """The numbers of versions that were rolled back, lowest first."""
     names = (path.name for path in Path(model).glob(f"{_WITHDRAWN}*"))
@@ -134,17 +148,8 @@ def rollback(model: str | Path, to: int | None = None) -> list[int]:
         )
     gone = [number for number in reversed(found) if number > kept]
     for number in gone:
-        _folder_of(model, number).rename(model / f"{_WITHDRAWN}{number}")
+        version_folder(model, number).rename(withdrawn_folder(model, number))
     return gone
-
-
-def _folder_of(model: Path, number: int) -> Path:
-    """A version's folder; its name may have zeros before the number."""
-    return next(
-        path
-        for path in model.iterdir()
-        if path.name.isascii() and path.name.isdigit() and int(path.name) == number
-    )
 
 
 def _check_version(model: Path, version: int) -> None:

@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from rich.markup import escape
 from rich.table import Table
 
 from tfmm.errors import TfmmError
 from tfmm.evaluation import calibration, collect, gauc
 from tfmm.export.border import to_request
-from tfmm.export.inputs import signature_inputs
-from tfmm.export.publish import versions
+from tfmm.export.graph import read_graph, signatures
+from tfmm.export.publish import version_folder, versions
 from tfmm.records.index import ItemIndex
 from tfmm.road.recipe import Publish
 from tfmm.road.requests import requests_of_the_test
@@ -27,7 +30,7 @@ class Quality(NamedTuple):
     """What a version is worth on the test requests.
 
     Args:
-        gauc: GAUC; NaN where no user has both classes.
+        gauc: GAUC of the ranker's first label.
         calibration: Mean predicted over mean observed rate.
     """
 
@@ -71,41 +74,25 @@ class Gate:
                 neither where the road is forced.
         """
         served = served_version(self._road.saved_models / MODEL)
+        self.outcome = {"compared_with": None if served is None else served.name}
         if served is None:
-            self.outcome = {"compared_with": None}
+            self._road.console.print("      the first version: nothing to compare with")
             return
         try:
             self._compare(draft, served)
         except TfmmError as error:
             if not self._road.force:
                 raise
-            self._road.console.print(f"      [yellow]published by force.[/] {error}")
+            text = f"      [yellow]published by force.[/] {escape(str(error))}"
+            self._road.console.print(text)
             self.outcome["forced"] = True
 
     def _compare(self, draft: Path, served: Path) -> None:
-        self._check_inputs(served)
-        found = {
-            name: self._quality(f) for name, f in (("new", draft), ("served", served))
-        }
-        self.outcome = {
-            "compared_with": served.name,
-            **{name: quality._asdict() for name, quality in found.items()},
-        }
+        check_inputs(draft, served)
+        found = {"new": self._quality(draft), "served": self._quality(served)}
+        self.outcome |= {name: quality._asdict() for name, quality in found.items()}
         self._road.console.print(_table(found, served.name))
         refuse_worse(found["new"], found["served"], self._road.recipe.publish)
-
-    def _check_inputs(self, served: Path) -> None:
-        spec = self._ranker.spec
-        base = self._ranker.needs_base_score
-        given = {i.name for i in signature_inputs(spec, self._index.id_type, base)}
-        taken = set(LoadedModel(served).dtypes(SIGNATURE))
-        if given != taken:
-            raise TfmmError(
-                f"The served version {served.name} takes other requests, so the two "
-                f"cannot be compared. Received: only new {sorted(given - taken)}, only "
-                f"served {sorted(taken - given)}. Publish it with `tfmm publish RECIPE "
-                "--force`."
-            )
 
     def _quality(self, folder: Path) -> Quality:
         model = LoadedModel(folder)
@@ -126,7 +113,46 @@ class Gate:
 def served_version(model: Path) -> Path | None:
     """The folder of the version that servers serve: the newest."""
     found = versions(model)
-    return model / str(found[-1]) if found else None
+    return version_folder(model, found[-1]) if found else None
+
+
+def check_inputs(draft: Path, served: Path) -> None:
+    """Refuses to compare versions that do not take the same requests.
+
+    Raises:
+        TfmmError: If one takes an input that the other lacks or has of another type,
+            or the served one cannot be read.
+    """
+    new = _inputs(draft)
+    try:
+        old = _inputs(served)
+    except (OSError, DecodeError, TfmmError) as error:
+        raise TfmmError(
+            f"The served version {served.name} cannot be read, so there is nothing to "
+            f"compare with. Received: {error}. Withdraw it by `tfmm rollback`, or "
+            "publish with `tfmm publish RECIPE --force`."
+        ) from error
+    if new != old:
+        raise TfmmError(
+            f"The served version {served.name} takes other requests, so the two cannot "
+            f"be compared. Received: only new {_shown(new - old)}, only served "
+            f"{_shown(old - new)}. Publish it with `tfmm publish RECIPE --force`."
+        )
+
+
+def _inputs(folder: Path) -> set[tuple[str, int]]:
+    """Name and dtype of what `rank` takes."""
+    found = signatures(read_graph(folder))
+    if SIGNATURE not in found:
+        raise TfmmError(
+            f"`{folder}` has no signature `{SIGNATURE}`. Received: {sorted(found)}. "
+            "Export it with tfmm."
+        )
+    return {(name, info.dtype) for name, info in found[SIGNATURE].inputs.items()}
+
+
+def _shown(inputs: set[tuple[str, int]]) -> list[str]:
+    return sorted(f"{name} ({tf.as_dtype(kind).name})" for name, kind in inputs)
 
 
 def refuse_worse(new: Quality, served: Quality, limits: Publish) -> None:

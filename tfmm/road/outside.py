@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tfmm import tables
+from tfmm.export.publish import withdrawn_folder
 from tfmm.identity import key_check, read_secret
 from tfmm.records.manifest import NAME
 from tfmm.road.road import Road
@@ -63,9 +64,17 @@ def key_state(road: Road) -> str | None:
 
 
 def exports_state(road: Road) -> State:
-    """The models that the last export published."""
-    published = road.published()
-    return _state([folder / "saved_model.pb" for folder in published.values()])
+    """The models that the last export published.
+
+    One that was rolled back since is there as it was: it is not made again, which would
+    publish it anew.
+    """
+    found = []
+    for folder in road.published().values():
+        gone = withdrawn_folder(folder.parent, int(folder.name))
+        (state,) = _state([(folder if folder.is_dir() else gone) / "saved_model.pb"])
+        found.append((str(folder / "saved_model.pb"), *state[1:]))
+    return found
 
 
 def _state(files: list[Path | str]) -> State:
