@@ -88,3 +88,14 @@ def test_serve_looks_at_the_folder_before_it_loads_tensorflow(
 def test_serve_warns_when_other_machines_may_reach_it(host, warned, tmp_path):
     ended = tfmm("serve", "nowhere", "--host", host, cwd=tmp_path)
     assert ("Warning: other machines may reach '0.0.0.0'" in ended.stdout) is warned
+
+
+def test_rollback_says_what_servers_do(tmp_path):
+    for version in ("1", "2"):
+        (tmp_path / "ranker" / version).mkdir(parents=True)
+    ended = tfmm("rollback", "ranker", cwd=tmp_path)
+    assert ended.returncode == 0
+    assert "Version 2 is now `withdrawn-2`" in ended.stdout
+    assert "go back to version 1" in ended.stdout
+    again = tfmm("rollback", "ranker", cwd=tmp_path)
+    assert again.returncode == 1 and "no older version" in again.stdout

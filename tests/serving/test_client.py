@@ -248,12 +248,14 @@ def test_a_ranking_leaves_unknown_outputs_alone():
             "new_in_a_later_version": np.zeros([1, 7, 7]),
         }
     )
-    found = ranking(answer)
+    found = ranking(answer, 2)
     assert found == [
         ("y", 0.9, False, {"order": 0.2}),
         ("x", 0.1, True, {"order": 0.3}),
     ]
     assert found.history_known is None and found.version is None
+    # A server that batches answers as wide as the widest request of the batch.
+    assert [one.item_id for one in ranking(answer, 1)] == ["x"]
 
 
 GRPC_CLIENT = """

@@ -115,11 +115,17 @@ def rollback(
 ) -> None:
     """Withdraws a model's newest versions; servers go back to an older one."""
     from tfmm.export import publish as published
+    from tfmm.export.serving_files import renew_serving_files
 
     for number in published.rollback(model, to):
         console.print(f"Version {number} is now `withdrawn-{number}`.")
     kept = published.versions(model)[-1]
-    console.print(f"Servers that look for new versions go back to version {kept}.")
+    console.print(f"Servers go back to version {kept} when they next look.")
+    renewed = renew_serving_files(model.absolute().parent)
+    if renewed is not None:
+        console.print(
+            f"Renewed: {escape(str(renewed))}, without labels of what is gone."
+        )
 
 
 @app.command("serving-config")

@@ -9,13 +9,14 @@ from pathlib import Path
 from tfmm.errors import TfmmError
 from tfmm.export.publish import versions
 
-FOLDER = "serving"
+FOLDER, MODELS = "serving", "models.config"
 ROOT = "/models"
 
 _START = """\
 #!/bin/sh
 # Starts TensorFlow Serving on the models beside this folder; further flags go through.
-# GPU_MEMORY_FRACTION=0.8 leaves the rest of the GPU to others; 0 takes nearly all.
+# REST_TIMEOUT_MS ends calls that take longer. GPU_MEMORY_FRACTION=0.8 leaves the rest
+# of the GPU to others; 0 takes nearly all.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 exec tensorflow_model_server \\
@@ -78,11 +79,11 @@ def write_serving_files(
     models = {path.name: versions(path) for path in sorted(base.iterdir())}
     models = {name: found for name, found in models.items() if found}
     if labels is None:
-        labels = _last_labels(base / FOLDER / "models.config", models)
+        labels = _last_labels(base / FOLDER / MODELS, models)
     check_labels(labels, models)
     blocks = [_model(name, root, labels.get(name, {}), models[name]) for name in models]
     files = {
-        "models.config": "model_config_list {\n" + "".join(blocks) + "}\n",
+        MODELS: "model_config_list {\n" + "".join(blocks) + "}\n",
         "monitoring.config": _MONITORING,
         "batching_parameters.txt": _BATCHING,
         "start.sh": _START,
@@ -93,6 +94,22 @@ def write_serving_files(
         _replace(folder / name, text)
     os.chmod(folder / "start.sh", 0o755)
     return folder
+
+
+def renew_serving_files(base: str | Path) -> Path | None:
+    """Writes the files again where they are, after versions have come or gone.
+
+    A labelled model is served by a list of versions, which would go on to name one that
+    was rolled back and leave out the one before it.
+
+    Args:
+        base: The folder of all models.
+
+    Returns:
+        The folder of the files; None where there are none.
+    """
+    is_there = (Path(base) / FOLDER / MODELS).is_file()
+    return write_serving_files(base) if is_there else None
 
 
 def read_labels(texts: Iterable[str]) -> dict[str, dict[str, int]]:

@@ -158,7 +158,7 @@ class Client:
             return rank_inputs(model, info.inputs, items, *user, *features)
 
         target, deadline = Target(model, version, label), self._deadline(timeout)
-        return ranking(self._ask(target, "rank", inputs, deadline))
+        return ranking(self._ask(target, "rank", inputs, deadline), len(items))
 
     def status(
         self, model: str, version: int | None = None, label: str | None = None

@@ -87,15 +87,21 @@ def rank_inputs(
     return complete(model, wanted, given, len(history), len(items))
 
 
-def ranking(answer: Answer) -> Ranking:
-    """The first request's candidates, best first; other outputs are left alone."""
+def ranking(answer: Answer, count: int) -> Ranking:
+    """The first request's candidates, best first; other outputs are left alone.
+
+    Args:
+        answer: Outputs of `rank`; wider than the request where a server asked the model
+            for several requests at once.
+        count: How many candidates were sent.
+    """
     found = {name: values[0].tolist() for name, values in answer.outputs.items()}
     heads = {
         name.removeprefix("score_"): scores
         for name, scores in found.items()
         if name.startswith("score_")
     }
-    columns = [found[name] for name in Ranked._fields[:3]]
+    columns = [found[name][:count] for name in Ranked._fields[:3]]
     ranked = [
         Ranked(item, score, known, {head: x[place] for head, x in heads.items()})
         for place, (item, score, known) in enumerate(zip(*columns, strict=True))
