@@ -64,10 +64,9 @@ def export(road: Road) -> None:
     table = GainTable.open(road.path("evaluation", "gain.json"))
     gain = {row.name: asdict(row.total) for row in table.rows}
     ranker = _ranker(road, road.recipe.ranking.published)
-    facts: dict[str, Any] = {
-        "recipe": road.recipe.name,
-        "schema": file_digest(road.schema_file),
-    }
+    facts: dict[str, Any] = {"recipe": road.recipe.name}
+    if road.schema_file.is_file():  # Taobao-MM's columns need none.
+        facts["schema"] = file_digest(road.schema_file)
     if ranker.fingerprint is not None:  # A ranker of IDs alone has no vectors.
         catalog = open_catalog(road)
         catalog.check_fingerprint(ranker.fingerprint, "The ranker")
